@@ -1,0 +1,3 @@
+//! Feature arithmetic of Hearth; placeholder while the crate is laid out.
+#![forbid(unsafe_code)]
+pub mod event;
