@@ -1,0 +1,95 @@
+//! The one place that knows how messages become bytes.
+//!
+//! A message is a version byte, then bincode 2 in its standard configuration (little endian, variable-length integers).
+//! bincode is pinned at 2.0.1: 3.0.0 is an empty shell and the project is unmaintained (RUSTSEC-2025-0141);
+//! nothing outside this module names it, so that it can be replaced by one that writes the same bytes.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Version of the encoding that [`encode`] writes and [`decode`] accepts.
+pub const VERSION: u8 = 1;
+
+/// Most bytes that one message may make a decoder reserve.
+const LIMIT: usize = 256 << 20;
+
+/// Why bytes are not a message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// No bytes at all.
+    #[error("{what}: empty message")]
+    Empty {
+        /// What was expected.
+        what: &'static str,
+    },
+    /// Written by another version.
+    #[error("{what}: version {got}, this build reads version {VERSION}; use a matching build")]
+    Version {
+        /// What was expected.
+        what: &'static str,
+        /// The version byte.
+        got: u8,
+    },
+    /// The bytes do not decode.
+    #[error("{what}: {reason}")]
+    Malformed {
+        /// What was expected.
+        what: &'static str,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// Bytes are left over.
+    #[error("{what}: {left} bytes left over")]
+    Trailing {
+        /// What was expected.
+        what: &'static str,
+        /// How many.
+        left: usize,
+    },
+}
+
+/// The canonical bytes of a message.
+pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    bincode::serde::encode_into_std_write(message, &mut bytes, bincode::config::standard())
+        .expect("messages are plain data, and writing to memory cannot fail");
+    bytes
+}
+
+/// Reads a message; `what` names it in errors.
+///
+/// # Errors
+/// Empty input, another version, malformed or left-over bytes.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, CodecError> {
+    let (&version, body) = bytes.split_first().ok_or(CodecError::Empty { what })?;
+    if version != VERSION {
+        return Err(CodecError::Version { what, got: version });
+    }
+    let config = bincode::config::standard().with_limit::<LIMIT>();
+    let (message, read) = bincode::serde::decode_from_slice(body, config)
+        .map_err(|e| CodecError::Malformed { what, reason: e.to_string() })?;
+    if read != body.len() {
+        return Err(CodecError::Trailing { what, left: body.len() - read });
+    }
+    Ok(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let message = (7u32, String::from("a"), vec![1.5f32]);
+        assert_eq!(decode::<(u32, String, Vec<f32>)>(&encode(&message), "test").unwrap(), message);
+    }
+
+    #[test]
+    fn other_versions_trailing_bytes_and_huge_lengths_are_refused() {
+        assert_eq!(decode::<u32>(&[], "test"), Err(CodecError::Empty { what: "test" }));
+        assert_eq!(decode::<u32>(&[9, 0], "test"), Err(CodecError::Version { what: "test", got: 9 }));
+        assert_eq!(decode::<u32>(&[1, 0, 0], "test"), Err(CodecError::Trailing { what: "test", left: 1 }));
+        let huge = [&[1u8, 253][..], &u64::MAX.to_le_bytes()].concat();
+        assert!(matches!(decode::<Vec<u64>>(&huge, "test"), Err(CodecError::Malformed { .. })));
+    }
+}

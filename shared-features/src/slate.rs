@@ -1,0 +1,161 @@
+//! From scores to a slate: order, rules, exploration, and the draw of candidates that are logged unshown.
+
+use std::collections::BTreeMap;
+
+use crate::column::Column;
+use crate::numeric;
+use crate::policy::{Exploration, Policy};
+use crate::random::Random;
+use crate::scene::Scene;
+
+/// A ranked list of candidate indices.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slate {
+    /// Indices of candidates, best first.
+    pub order: Vec<u32>,
+    /// Probability of each at its place given those above; empty without exploration.
+    pub propensity: Vec<f32>,
+    /// Indices of candidates outside the slate that are logged.
+    pub unshown: Vec<u32>,
+    /// The probability with which each unshown candidate was drawn; missing where nothing is left out.
+    pub unshown_probability: f32,
+}
+
+/// Indices by falling score; ties by the earlier candidate; NaN last.
+pub fn by_score(scores: &[f32]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+    let key = |i: u32| {
+        let score = scores[i as usize];
+        // `+ 0.0` makes the two zeros one.
+        if score.is_nan() { (true, 0.0) } else { (false, score + 0.0) }
+    };
+    order.sort_by(|&a, &b| {
+        let ((a_nan, a_score), (b_nan, b_score)) = (key(a), key(b));
+        a_nan.cmp(&b_nan).then(b_score.total_cmp(&a_score)).then(a.cmp(&b))
+    });
+    order
+}
+
+/// The slate of scored candidates.
+pub fn slate(policy: &Policy, scene: &Scene, scores: &[f32], salt: &str) -> Slate {
+    let mut random = Random::keyed(salt, &scene.request.id);
+    let allowed = allowed(policy, scene);
+    let mut left: Vec<u32> = by_score(scores).into_iter().filter(|&i| allowed[i as usize]).collect();
+    let mut quota = Quota::new(policy, scene);
+    let (mut order, mut propensity) = (Vec::new(), Vec::new());
+    while order.len() < policy.slate as usize {
+        left.retain(|&i| quota.has_room(i));
+        let (at, probability) = match policy.exploration {
+            Exploration::PlackettLuce { temperature, top } if order.len() < top as usize => {
+                draw(&left, scores, temperature, &mut random)
+            }
+            _ => (0, 1.0),
+        };
+        if at >= left.len() {
+            break;
+        }
+        let chosen = left.remove(at);
+        quota.take(chosen);
+        order.push(chosen);
+        if policy.exploration != Exploration::None {
+            propensity.push(probability);
+        }
+    }
+    let in_slate: Vec<bool> = order.iter().fold(vec![false; scores.len()], |mut seen, &i| {
+        seen[i as usize] = true;
+        seen
+    });
+    let mut rest: Vec<u32> = (0..scores.len() as u32).filter(|&i| !in_slate[i as usize]).collect();
+    let draws = rest.len().min(policy.log_unshown as usize);
+    let unshown_probability =
+        if rest.is_empty() { numeric::MISSING } else { numeric::store(draws as f64 / rest.len() as f64) };
+    // A partial Fisher-Yates shuffle; the drawn ones are then logged in candidate order.
+    for k in 0..draws {
+        let other = k + random.below((rest.len() - k) as u64) as usize;
+        rest.swap(k, other);
+    }
+    rest.truncate(draws);
+    rest.sort_unstable();
+    Slate { order, propensity, unshown: rest, unshown_probability }
+}
+
+/// Draws one of the candidates that are left, by `exp(score / temperature)`; returns its place and probability.
+fn draw(left: &[u32], scores: &[f32], temperature: f64, random: &mut Random) -> (usize, f32) {
+    // `left` is sorted by score, so the first one is the largest.
+    let largest = left.first().map_or(0.0, |&i| f64::from(scores[i as usize]));
+    let weight = |i: u32| {
+        let score = f64::from(scores[i as usize]);
+        if score.is_nan() { 0.0 } else { libm::exp((score - largest) / temperature) }
+    };
+    let total: f64 = left.iter().map(|&i| weight(i)).sum();
+    if !(total > 0.0) {
+        return (0, 1.0);
+    }
+    let target = random.next_f64() * total;
+    let mut sum = 0.0;
+    let mut last = 0;
+    for (at, &i) in left.iter().enumerate() {
+        let w = weight(i);
+        if w == 0.0 {
+            continue;
+        }
+        sum += w;
+        last = at;
+        if target < sum {
+            break;
+        }
+    }
+    (last, numeric::store(weight(left[last]) / total))
+}
+
+fn allowed(policy: &Policy, scene: &Scene) -> Vec<bool> {
+    let hides: Vec<bool> = scene.history.actions.iter().map(|a| policy.rules.hide_after.contains(a)).collect();
+    let mut hidden: Vec<&str> = scene
+        .window
+        .clone()
+        .filter(|&i| hides[scene.history.action[i] as usize])
+        .map(|i| scene.history.items[scene.history.item[i] as usize].as_str())
+        .chain(scene.request.exclude.iter().map(String::as_str))
+        .collect();
+    hidden.sort_unstable();
+    scene.candidates.iter().map(|item| hidden.binary_search(item).is_err()).collect()
+}
+
+/// How many more items of each field value a slate may have.
+struct Quota {
+    rules: Vec<(Vec<Option<String>>, u32)>,
+    taken: Vec<BTreeMap<String, u32>>,
+}
+
+impl Quota {
+    fn new(policy: &Policy, scene: &Scene) -> Quota {
+        let rules: Vec<_> = policy
+            .rules
+            .at_most
+            .iter()
+            .map(|rule| {
+                let values = match scene.field(&rule.field) {
+                    Column::Category(c) => (0..scene.rows()).map(|row| c.get(row).map(str::to_owned)).collect(),
+                    _ => vec![None; scene.rows()],
+                };
+                (values, rule.count)
+            })
+            .collect();
+        Quota { taken: vec![BTreeMap::new(); rules.len()], rules }
+    }
+
+    fn has_room(&self, candidate: u32) -> bool {
+        self.rules.iter().zip(&self.taken).all(|((values, count), taken)| match &values[candidate as usize] {
+            Some(value) => taken.get(value).copied().unwrap_or(0) < *count,
+            None => true,
+        })
+    }
+
+    fn take(&mut self, candidate: u32) {
+        for ((values, _), taken) in self.rules.iter().zip(&mut self.taken) {
+            if let Some(value) = &values[candidate as usize] {
+                *taken.entry(value.clone()).or_default() += 1;
+            }
+        }
+    }
+}
