@@ -31,17 +31,17 @@ pub trait Fit {
 
     /// The constants, fitted on training rows only.
     fn fit(&self, input: &Column, training: &Training) -> Step;
+
+    /// Whether nothing is missing afterwards.
+    fn imputes(&self) -> bool {
+        false
+    }
 }
 
 /// A transform's constants.
 pub trait Apply {
     /// Transforms a column of the kind it was fitted on; another kind passes unchanged.
     fn apply(&self, input: Column) -> Column;
-
-    /// Whether nothing is missing afterwards.
-    fn imputes(&self) -> bool {
-        false
-    }
 
     /// Names of the numbers that come out; `None` where it is one number, or as many as went in.
     fn slots(&self) -> Option<Vec<String>> {
@@ -130,15 +130,15 @@ impl Fit for Transform {
     fn fit(&self, input: &Column, training: &Training) -> Step {
         self.settings().fit(input, training)
     }
+
+    fn imputes(&self) -> bool {
+        self.settings().imputes()
+    }
 }
 
 impl Apply for Step {
     fn apply(&self, input: Column) -> Column {
         self.constants().apply(input)
-    }
-
-    fn imputes(&self) -> bool {
-        self.constants().imputes()
     }
 
     fn slots(&self) -> Option<Vec<String>> {

@@ -26,6 +26,10 @@ impl Fit for Hash {
     fn fit(&self, _input: &Column, _training: &Training) -> Step {
         Step::Hash(self.clone())
     }
+
+    fn imputes(&self) -> bool {
+        true
+    }
 }
 
 impl Apply for Hash {
@@ -50,10 +54,6 @@ impl Apply for Hash {
             _ => return input,
         }
         Column::Vector(Vectors { width: width as u32, data })
-    }
-
-    fn imputes(&self) -> bool {
-        true
     }
 }
 

@@ -45,6 +45,10 @@ impl Fit for Impute {
         };
         Step::Impute(Imputed { value: numeric::store(value) })
     }
+
+    fn imputes(&self) -> bool {
+        true
+    }
 }
 
 impl Apply for Imputed {
@@ -58,9 +62,5 @@ impl Apply for Imputed {
             }
             other => other,
         }
-    }
-
-    fn imputes(&self) -> bool {
-        true
     }
 }

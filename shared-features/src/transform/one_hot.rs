@@ -59,6 +59,10 @@ impl Fit for OneHot {
         names.sort();
         Step::OneHot(Vocabulary { names })
     }
+
+    fn imputes(&self) -> bool {
+        true
+    }
 }
 
 impl Apply for Vocabulary {
@@ -84,10 +88,6 @@ impl Apply for Vocabulary {
             _ => return input,
         }
         Column::Vector(Vectors { width: width as u32, data })
-    }
-
-    fn imputes(&self) -> bool {
-        true
     }
 
     fn slots(&self) -> Option<Vec<String>> {

@@ -1,0 +1,68 @@
+//! Compiles `wasm-model` to `engine.wasm`, which the trainer puts into every bundle.
+//!
+//! Paths are remapped, so that two checkouts at different places build the same bytes.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+fn main() {
+    let var = |name: &str| env::var(name).unwrap_or_else(|_| panic!("cargo sets {name} for build scripts"));
+    let root = Path::new(&var("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace is there");
+    let out = PathBuf::from(var("OUT_DIR"));
+    for watched in ["wasm-model/src", "wasm-model/Cargo.toml", "shared-features/src", "shared-features/Cargo.toml"] {
+        println!("cargo::rerun-if-changed={}", root.join(watched).display());
+    }
+    for watched in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml"] {
+        println!("cargo::rerun-if-changed={}", root.join(watched).display());
+    }
+    if !target_is_installed(&var("RUSTC")) {
+        println!("cargo::error=the engine needs the target {TARGET}; run: rustup target add {TARGET}");
+        return;
+    }
+    let target_dir = out.join("engine-target");
+    let mut cargo = Command::new(var("CARGO"));
+    cargo
+        .args(["build", "--locked", "--package", "wasm-model", "--profile", "engine", "--target", TARGET])
+        .arg("--manifest-path")
+        .arg(root.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", remapped(&root, &target_dir));
+    // Settings of the outer build (wrappers for clippy, profiles, flags) must not reach the engine's bytes.
+    for (name, _) in env::vars() {
+        let outer = name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_BUILD_");
+        if outer || matches!(name.as_str(), "RUSTFLAGS" | "RUSTC_WORKSPACE_WRAPPER" | "RUSTC_WRAPPER" | "CLIPPY_ARGS") {
+            cargo.env_remove(name);
+        }
+    }
+    match cargo.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => return println!("cargo::error=building the engine failed ({status}); see the messages above"),
+        Err(e) => return println!("cargo::error=cannot start cargo to build the engine: {e}"),
+    }
+    let engine = target_dir.join(TARGET).join("engine/wasm_model.wasm");
+    if let Err(e) = std::fs::copy(&engine, out.join("engine.wasm")) {
+        println!("cargo::error=cannot copy {}: {e}", engine.display());
+    }
+}
+
+fn target_is_installed(rustc: &str) -> bool {
+    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output();
+    output.is_ok_and(|o| o.status.success() && Path::new(String::from_utf8_lossy(&o.stdout).trim()).is_dir())
+}
+
+fn remapped(root: &Path, target_dir: &Path) -> String {
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
+        .unwrap_or_default();
+    // Of several prefixes that match, the last one counts.
+    [(cargo_home.as_path(), "cargo"), (root, "hearth"), (target_dir, "target")]
+        .iter()
+        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+        .collect::<Vec<_>>()
+        .join("\u{1f}")
+}
