@@ -1,0 +1,54 @@
+# Hearth's commands. `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET := wasm32-unknown-unknown
+# Where the demo leaves its world, models, registry and keys.
+DEMO ?= demo
+# A folder of real data sets, for `make real`; see docs/examples.
+DATA ?=
+
+.PHONY: help setup demo test lint bench engine real null docs
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: ## install what the build needs: the pinned toolchain's wasm target
+	@command -v rustup >/dev/null || { echo "rustup is missing: install it, then run this again" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install gcc" >&2; exit 1; }
+	@rustup toolchain list | grep -q "^$$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)" \
+	  || rustup toolchain install "$$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)" --profile minimal
+	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
+	@rustup component list --installed | grep -q '^clippy' || rustup component add clippy
+	@rustup component list --installed | grep -q '^rustfmt' || rustup component add rustfmt
+
+demo: setup ## the whole loop on a simulated Home: simulate, replay, train, judge, publish, serve, ask
+	$(CARGO) build --release --locked --package trainer --package edge-runtime
+	"$${CARGO_TARGET_DIR:-target}/release/trainer" demo --out $(DEMO)
+
+test: setup ## all tests
+	$(CARGO) test --workspace --locked
+
+lint: setup ## formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
+	  else echo "skipped: cargo deny is not installed (cargo install cargo-deny)"; fi
+
+engine: setup ## build the engine alone and print its size and digest
+	$(CARGO) run --release --locked --quiet --package trainer -- engine
+
+bench: setup ## speeds, beside peers where there are any
+	$(CARGO) bench --workspace --locked
+
+real: setup ## the reference results on real data: make real DATA=FOLDER
+	@test -n "$(DATA)" || { echo "pass the folder of data sets: make real DATA=FOLDER" >&2; exit 1; }
+	HEARTH_DATA="$(DATA)" $(CARGO) test --release --locked --package hearth-tests --test real_data -- --nocapture --test-threads=1
+
+null: setup ## the leak test: 3 surfaces x 20 seeds of a world without signal
+	HEARTH_NULL_SEEDS=20 $(CARGO) test --release --locked --package hearth-tests --test simulator -- --nocapture null
+
+docs: setup ## the reference of every crate
+	$(CARGO) doc --workspace --no-deps --locked
