@@ -55,6 +55,10 @@ impl Apply for Hash {
         }
         Column::Vector(Vectors { width: width as u32, data })
     }
+
+    fn slots(&self) -> Option<Vec<String>> {
+        Some((0..self.buckets).map(|i| i.to_string()).collect())
+    }
 }
 
 fn bucket(name: &str, buckets: usize) -> usize {
