@@ -1,0 +1,11 @@
+//! Data: everything from raw events to a labelled feature log.
+//!
+//! A DATA folder ([`store`]) is made by [`import`] or a simulator; [`replay`] drives it through the engine into a
+//! feature log ([`feature_log`]), and [`labels`] say what people did with what they were shown ([`labelled`]).
+
+pub mod feature_log;
+pub mod labelled;
+pub mod labels;
+pub mod replay;
+pub mod store;
+pub mod tables;
