@@ -163,9 +163,9 @@ pub fn dispatch(engine: &Reply<Engine>, op: u32, message: &[u8]) -> Vec<u8> {
         Some(Op::Describe) => codec::encode(&engine.map(Engine::describe)),
         Some(Op::Extract) => codec::encode(&engine.and_then(|e| e.extract(&read(message)?))),
         Some(Op::Rank) => codec::encode(&engine.and_then(|e| e.rank(&read(message)?))),
-        Some(Op::Encode) => codec::encode(
-            &engine.and_then(|e| e.encode(&codec::decode(message, "values").map_err(|e| e.to_string())?)),
-        ),
+        Some(Op::Encode) => {
+            codec::encode(&engine.and_then(|e| e.encode(&codec::decode(message, "values").map_err(|e| e.to_string())?)))
+        }
         Some(Op::Score) => codec::encode(
             &engine.and_then(|e| e.score(&codec::decode::<Vec<f32>>(message, "vectors").map_err(|e| e.to_string())?)),
         ),

@@ -1,0 +1,171 @@
+//! ONNX models the compact engine runs: tree ensembles, linear regressors and small dense chains.
+//!
+//! [`Model::load`] checks everything that scoring relies on; [`Model::score`] cannot fail.
+//! A model has one input `features f32[n, n_features]` and one output `score f32[n, 1]`.
+#![forbid(unsafe_code)]
+
+mod dense;
+mod graph;
+mod linear;
+mod protobuf;
+mod tree;
+
+use graph::{Graph, Node};
+
+/// Newest operator set of the default domain.
+const MAX_OPSET: i64 = 24;
+/// Newest operator set of `ai.onnx.ml`.
+const MAX_ML_OPSET: i64 = 5;
+
+/// A checked model.
+#[derive(Debug)]
+pub struct Model {
+    width: usize,
+    kind: ModelKind,
+}
+
+#[derive(Debug)]
+enum ModelKind {
+    Tree(tree::Ensemble),
+    Linear(linear::Linear),
+    Dense(dense::Chain),
+}
+
+/// What a model is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelDescription {
+    /// `trees`, `linear` or `dense`.
+    pub kind: &'static str,
+    /// Trees, 0 for other kinds.
+    pub trees: u32,
+    /// Leaves of all trees, or weights of other kinds.
+    pub parameters: u32,
+    /// Longest path from a root to a leaf, or layers of a dense chain.
+    pub depth: u32,
+}
+
+/// Why a model is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// Not a ModelProto.
+    #[error("not an ONNX file: {reason}")]
+    Malformed {
+        /// Why.
+        reason: &'static str,
+    },
+    /// An operator this engine does not run.
+    #[error("operator {domain}{operator} is not run by the compact engine; export the model with supported operators")]
+    Operator {
+        /// `ai.onnx.ml.` or empty.
+        domain: String,
+        /// Its name.
+        operator: String,
+    },
+    /// An operator set that is too new.
+    #[error("operator set {version} of domain `{domain}` is newer than {newest}; export with an older one")]
+    Opset {
+        /// The domain.
+        domain: String,
+        /// The model's.
+        version: i64,
+        /// What this engine reads.
+        newest: i64,
+    },
+    /// Inputs or outputs of another shape.
+    #[error("the model has {what}; expected {expected}")]
+    Interface {
+        /// What it has.
+        what: String,
+        /// What it must have.
+        expected: String,
+    },
+    /// An attribute or initializer that is missing, inconsistent or not supported.
+    #[error("{operator}: {reason}")]
+    Node {
+        /// The operator.
+        operator: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Model {
+    /// Reads and checks a model for vectors of `n_features` numbers.
+    ///
+    /// # Errors
+    /// Malformed bytes, an unsupported operator, another width, or a structure that scoring could not rely on.
+    pub fn load(bytes: &[u8], n_features: u32) -> Result<Model, ModelError> {
+        let graph = Graph::read(bytes)?;
+        for (domain, version) in &graph.opsets {
+            let newest = match domain.as_str() {
+                "" | "ai.onnx" => MAX_OPSET,
+                "ai.onnx.ml" => MAX_ML_OPSET,
+                _ => continue,
+            };
+            if *version > newest {
+                return Err(ModelError::Opset { domain: domain.clone(), version: *version, newest });
+            }
+        }
+        graph.check_interface(n_features)?;
+        let kind = match graph.nodes.as_slice() {
+            [node] if node.is_ml("TreeEnsembleRegressor") => ModelKind::Tree(tree::Ensemble::read(node, n_features)?),
+            [node] if node.is_ml("LinearRegressor") => ModelKind::Linear(linear::Linear::read(node, n_features)?),
+            nodes => ModelKind::Dense(dense::Chain::read(&graph, nodes, n_features)?),
+        };
+        Ok(Model { width: n_features as usize, kind })
+    }
+
+    /// Appends a score for each row of `x`, row-major `f32[rows, n_features]`; what is left over of a row is ignored.
+    ///
+    /// Missing numbers follow the trees' default direction; linear and dense models give NaN.
+    pub fn score(&self, x: &[f32], out: &mut Vec<f32>) {
+        match &self.kind {
+            ModelKind::Tree(trees) => trees.score(x, self.width, out),
+            ModelKind::Linear(linear) => out.extend(x.chunks_exact(self.width).map(|row| linear.score(row))),
+            ModelKind::Dense(chain) => chain.score(x, self.width, out),
+        }
+    }
+
+    /// Whether a missing number means something to this model.
+    pub fn handles_missing(&self) -> bool {
+        matches!(self.kind, ModelKind::Tree(_))
+    }
+
+    /// What this model is.
+    pub fn describe(&self) -> ModelDescription {
+        match &self.kind {
+            ModelKind::Tree(trees) => trees.describe(),
+            ModelKind::Linear(linear) => linear.describe(),
+            ModelKind::Dense(chain) => chain.describe(),
+        }
+    }
+}
+
+impl std::fmt::Display for ModelDescription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            "trees" => write!(f, "{} trees, {} leaves, depth {}", self.trees, self.parameters, self.depth),
+            kind => write!(f, "{kind}, {} weights", self.parameters),
+        }
+    }
+}
+
+impl Node {
+    fn is_ml(&self, operator: &str) -> bool {
+        self.domain == "ai.onnx.ml" && self.operator == operator
+    }
+}
+
+/// The logistic function, without overflow.
+fn logistic(x: f64) -> f64 {
+    if x >= 0.0 {
+        1.0 / (1.0 + libm::exp(-x))
+    } else {
+        let e = libm::exp(x);
+        e / (1.0 + e)
+    }
+}
+
+#[cfg(test)]
+mod tests;
