@@ -1,0 +1,192 @@
+//! Keys: who may sign what. Edges pin a root document; it names the publishers.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+
+use crate::sign::{self, DocumentType, SignatureError, Trusted, key_id};
+
+const KEY_HEADER: &str = "hearth ed25519 secret key v1";
+
+/// The root document: which keys have which role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// Counts up with every rotation.
+    pub version: u64,
+    /// How many root keys must sign a root document.
+    pub threshold: u32,
+    /// The keys.
+    pub keys: Vec<RootKey>,
+}
+
+/// A public key and what it may sign.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootKey {
+    /// The key's id.
+    pub id: String,
+    /// Base64 of its 32 bytes.
+    pub public: String,
+    /// What it may sign.
+    pub roles: Vec<Role>,
+}
+
+/// What a key may sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Root documents.
+    Root,
+    /// Releases, channels and audit entries.
+    Publisher,
+}
+
+/// Why keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not a key file.
+    #[error("{path} is no key file; pass a file that `trainer keys init` wrote")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A root document that contradicts itself.
+    #[error("the root document: {reason}")]
+    Root {
+        /// Why.
+        reason: String,
+    },
+    /// A signature.
+    #[error("the root document: {0}")]
+    Signature(#[from] SignatureError),
+    /// A root document that is no successor.
+    #[error("a root document of version {got} cannot follow version {have}")]
+    Version {
+        /// The new one's.
+        got: u64,
+        /// The pinned one's.
+        have: u64,
+    },
+}
+
+impl Root {
+    /// The keys of a role, and how many must sign: the threshold for root keys, one for publishers.
+    ///
+    /// # Errors
+    /// A key that is not a public key, or whose id is another key's.
+    pub fn trusted(&self, role: Role) -> Result<Trusted, KeyError> {
+        let refuse = |reason: String| KeyError::Root { reason };
+        let mut keys = BTreeMap::new();
+        for key in self.keys.iter().filter(|k| k.roles.contains(&role)) {
+            let bytes: [u8; 32] = BASE64
+                .decode(&key.public)
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok())
+                .ok_or_else(|| refuse(format!("key {} is not 32 bytes of base64", key.id)))?;
+            let public =
+                VerifyingKey::from_bytes(&bytes).map_err(|_| refuse(format!("key {} is no ed25519 key", key.id)))?;
+            if key_id(&public) != key.id {
+                return Err(refuse(format!("key {} has the id {}", key.id, key_id(&public))));
+            }
+            keys.insert(key.id.clone(), public);
+        }
+        let threshold = match role {
+            Role::Root => self.threshold.max(1),
+            Role::Publisher => 1,
+        };
+        Ok(Trusted { keys, threshold })
+    }
+
+    /// Reads a pinned root document: trusted because the operator named it, but its own signatures must hold.
+    ///
+    /// # Errors
+    /// A document that is not signed by its own root keys.
+    pub fn pinned(bytes: &[u8]) -> Result<Root, KeyError> {
+        let claimed: Root = sign::read_unverified(bytes, DocumentType::Root)?;
+        let own = claimed.trusted(Role::Root)?;
+        Ok(sign::open(bytes, DocumentType::Root, &own)?)
+    }
+
+    /// Reads a successor: a higher version, signed by the threshold of this root's keys and of its own.
+    ///
+    /// # Errors
+    /// Another version, or too few signatures of either.
+    pub fn successor(&self, bytes: &[u8]) -> Result<Root, KeyError> {
+        let next: Root = sign::open(bytes, DocumentType::Root, &self.trusted(Role::Root)?)?;
+        if next.version <= self.version {
+            return Err(KeyError::Version { got: next.version, have: self.version });
+        }
+        Ok(sign::open(bytes, DocumentType::Root, &next.trusted(Role::Root)?)?)
+    }
+}
+
+/// Makes a root key, a publisher key and the root document in a folder; existing files are never overwritten.
+///
+/// # Errors
+/// A file that exists or cannot be written.
+pub fn init(folder: &Path) -> Result<(), KeyError> {
+    std::fs::create_dir_all(folder).map_err(|source| KeyError::Io { path: folder.into(), source })?;
+    for name in ["root.key", "publisher.key", "root.json"] {
+        let path = folder.join(name);
+        if path.exists() {
+            return Err(KeyError::Io { path, source: std::io::ErrorKind::AlreadyExists.into() });
+        }
+    }
+    let mut random = rand_core::OsRng;
+    let (root, publisher) = (SigningKey::generate(&mut random), SigningKey::generate(&mut random));
+    write_secret(&folder.join("root.key"), &root)?;
+    write_secret(&folder.join("publisher.key"), &publisher)?;
+    let document =
+        Root { version: 1, threshold: 1, keys: vec![public(&root, Role::Root), public(&publisher, Role::Publisher)] };
+    let path = folder.join("root.json");
+    std::fs::write(&path, sign::seal(DocumentType::Root, &document, &[&root]))
+        .map_err(|source| KeyError::Io { path, source })
+}
+
+/// The entry of a key in a root document.
+pub fn public(key: &SigningKey, role: Role) -> RootKey {
+    let public = key.verifying_key();
+    RootKey { id: key_id(&public), public: BASE64.encode(public.as_bytes()), roles: vec![role] }
+}
+
+/// Reads a secret key file.
+///
+/// # Errors
+/// An unreadable file, or one that is no key file.
+pub fn read_secret(path: &Path) -> Result<SigningKey, KeyError> {
+    let text = std::fs::read_to_string(path).map_err(|source| KeyError::Io { path: path.into(), source })?;
+    let malformed = || KeyError::Malformed { path: path.into() };
+    let (header, secret) = text.trim().split_once('\n').ok_or_else(malformed)?;
+    let bytes = BASE64.decode(secret.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    match bytes {
+        Some(bytes) if header.trim() == KEY_HEADER => Ok(SigningKey::from_bytes(&bytes)),
+        _ => Err(malformed()),
+    }
+}
+
+fn write_secret(path: &Path, key: &SigningKey) -> Result<(), KeyError> {
+    let io = |source| KeyError::Io { path: path.into(), source };
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(io)?;
+    writeln!(file, "{KEY_HEADER}\n{}", BASE64.encode(key.to_bytes())).map_err(io)?;
+    file.sync_all().map_err(io)
+}
