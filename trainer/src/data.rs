@@ -4,6 +4,7 @@
 //! feature log ([`feature_log`]), and [`labels`] say what people did with what they were shown ([`labelled`]).
 
 pub mod feature_log;
+pub mod import;
 pub mod labelled;
 pub mod labels;
 pub mod replay;

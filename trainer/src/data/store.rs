@@ -59,9 +59,9 @@ pub struct Summary {
     pub format: u32,
     /// Events by kind.
     pub counts: Counts,
-    /// The earliest event, milliseconds since the epoch; `None` without events.
+    /// The earliest request, impression or interaction, milliseconds since the epoch; items and users may be older.
     pub first_ts: Option<i64>,
-    /// The latest event.
+    /// The latest request, impression or interaction.
     pub last_ts: Option<i64>,
     /// SHA-256 of the events' file.
     pub digest: Digest,
@@ -149,6 +149,7 @@ pub struct Writer {
     waiting: Vec<Event>,
     waiting_relevance: Vec<Relevance>,
     counts: Counts,
+    last: Option<i64>,
     range: Option<(i64, i64)>,
 }
 
@@ -225,6 +226,19 @@ impl Summary {
     }
 }
 
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Counts { items, users, requests, impressions, interactions, .. } = self.counts;
+        writeln!(f, "{requests} requests, {impressions} impressions and {interactions} interactions")?;
+        if let (Some(first), Some(last)) = (self.first_ts, self.last_ts) {
+            let days = (last.saturating_sub(first)) as f64 / 86_400_000.0;
+            writeln!(f, "over {days:.1} days, from {first} to {last} (milliseconds since the epoch)")?;
+        }
+        writeln!(f, "{items} events of items, {users} of users")?;
+        writeln!(f, "digest {}", self.digest)
+    }
+}
+
 impl Writer {
     /// Starts a DATA folder; an older DATA folder in this place is replaced when the new one is finished.
     ///
@@ -247,6 +261,7 @@ impl Writer {
             waiting: Vec::new(),
             waiting_relevance: Vec::new(),
             counts: Counts::default(),
+            last: None,
             range: None,
         })
     }
@@ -257,11 +272,13 @@ impl Writer {
     /// An event that is earlier than the one before it, or a disk that is full.
     pub fn push(&mut self, event: Event) -> Result<(), DataError> {
         let ts = event.ts();
-        self.range = match self.range {
-            Some((_, after)) if ts < after => return Err(DataError::Order { got: ts, after }),
-            Some((first, _)) => Some((first, ts)),
-            None => Some((ts, ts)),
-        };
+        if let Some(after) = self.last.filter(|after| ts < *after) {
+            return Err(DataError::Order { got: ts, after });
+        }
+        self.last = Some(ts);
+        if !matches!(event, Event::Item(_) | Event::User(_)) {
+            self.range = Some((self.range.map_or(ts, |(first, _)| first), ts));
+        }
         match &event {
             Event::Item(_) => self.counts.items += 1,
             Event::User(_) => self.counts.users += 1,

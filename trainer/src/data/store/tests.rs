@@ -76,7 +76,7 @@ fn what_is_written_is_read_in_the_same_order() {
     assert_eq!(data.events, one_of_each());
     assert_eq!(data.digest, summary.digest);
     assert_eq!(Summary::read(&path).unwrap(), summary);
-    assert_eq!((summary.first_ts, summary.last_ts), (Some(-7), Some(5)));
+    assert_eq!((summary.first_ts, summary.last_ts), (Some(3), Some(5)));
     assert_eq!(summary.counts.interactions, 3);
     assert!(data.relevance.is_empty() && !path.join(RELEVANCE).exists());
     let copy = folder.path().join("log");
