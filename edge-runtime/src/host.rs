@@ -1,0 +1,254 @@
+//! The sandbox: engines run in wasmtime with a deadline and a memory limit on every call.
+//!
+//! A [`Host`] is one per process; a [`Guest`] is one loaded bundle with one table snapshot and a pool of instances.
+//! An instance is used by one call at a time and used again only after a clean one:
+//! after a trap, a deadline, a full memory or a reply that makes no sense it is dropped.
+//! (Instances that start from a snapshot of loaded memory for every request are the next step; loading is the costly part.)
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shared_features::codec;
+use shared_features::digest::Digest;
+use shared_features::encoder::Values;
+use shared_features::rank::Ranked;
+use shared_features::wire::{Call, Description, Extracted, Load, Op, Reply};
+use wasmtime::{Config, Engine, InstancePre, Linker, Module};
+
+use crate::bundle::{EngineError, check_engine};
+
+mod instance;
+
+use instance::{Instance, State};
+
+/// How often deadlines are looked at.
+const TICK: Duration = Duration::from_millis(1);
+
+/// The process-wide part: compiler settings, compiled engines by digest, and the clock of deadlines.
+#[derive(Clone)]
+pub struct Host {
+    engine: Engine,
+    compiled: Arc<Mutex<BTreeMap<Digest, InstancePre<State>>>>,
+}
+
+/// What a guest may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory of one instance, in bytes.
+    pub memory_bytes: usize,
+    /// Time for one call.
+    pub call: Duration,
+    /// Time for loading a bundle.
+    pub load: Duration,
+}
+
+/// A loaded bundle, ready to be called from any thread.
+pub struct Guest {
+    host: Host,
+    engine: InstancePre<State>,
+    load: Arc<[u8]>,
+    limits: Limits,
+    idle: Mutex<Vec<Instance>>,
+}
+
+/// Why a guest gives no answer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The engine's file is refused.
+    #[error("engine: {0}")]
+    Engine(#[from] EngineError),
+    /// wasmtime cannot compile or start it.
+    #[error("the engine cannot be compiled or started: {reason}")]
+    Compile {
+        /// Why.
+        reason: String,
+    },
+    /// Another ABI.
+    #[error("the engine speaks ABI {got}, this host {expected}; publish with an engine of this version")]
+    Abi {
+        /// The engine's.
+        got: u32,
+        /// This host's.
+        expected: u32,
+    },
+    /// The guest trapped.
+    #[error("the engine trapped: {reason}")]
+    Trap {
+        /// What wasmtime says.
+        reason: String,
+    },
+    /// The guest took too long.
+    #[error("the engine took longer than {ms} ms")]
+    Deadline {
+        /// The limit.
+        ms: u64,
+    },
+    /// The guest needs more memory than it may have.
+    #[error("the engine needs more than {limit} bytes of memory")]
+    Memory {
+        /// The limit.
+        limit: usize,
+    },
+    /// The guest refused its input, in its own words.
+    #[error("the engine refused: {reason}")]
+    Refused {
+        /// Its words.
+        reason: String,
+    },
+    /// A reply that is not one.
+    #[error("the engine's reply makes no sense: {reason}")]
+    Reply {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Limits {
+    /// For answering requests.
+    pub fn serving() -> Limits {
+        Limits { memory_bytes: 256 << 20, call: Duration::from_millis(250), load: Duration::from_secs(10) }
+    }
+
+    /// For a trainer's large calls.
+    pub fn batch() -> Limits {
+        Limits { memory_bytes: 1 << 30, call: Duration::from_secs(300), load: Duration::from_secs(60) }
+    }
+}
+
+impl Host {
+    /// The host of this process.
+    ///
+    /// # Errors
+    /// wasmtime refuses its own settings on this machine.
+    pub fn shared() -> Result<&'static Host, HostError> {
+        static HOST: OnceLock<Result<Host, HostError>> = OnceLock::new();
+        HOST.get_or_init(Host::new).as_ref().map_err(Clone::clone)
+    }
+
+    fn new() -> Result<Host, HostError> {
+        let mut config = Config::new();
+        config.epoch_interruption(true).wasm_relaxed_simd(false).wasm_memory64(false);
+        let engine = Engine::new(&config).map_err(|e| HostError::Compile { reason: format!("{e:#}") })?;
+        let clock = engine.weak();
+        std::thread::Builder::new()
+            .name("hearth-deadlines".into())
+            .spawn(move || {
+                while let Some(engine) = clock.upgrade() {
+                    engine.increment_epoch();
+                    drop(engine);
+                    std::thread::sleep(TICK);
+                }
+            })
+            .map_err(|e| HostError::Compile { reason: e.to_string() })?;
+        Ok(Host { engine, compiled: Arc::default() })
+    }
+
+    /// Checks and compiles an engine, once for each digest.
+    fn compile(&self, wasm: &[u8]) -> Result<InstancePre<State>, HostError> {
+        let digest = Digest::of(wasm);
+        if let Some(engine) = lock(&self.compiled).get(&digest) {
+            return Ok(engine.clone());
+        }
+        check_engine(wasm)?;
+        let reason = |e: wasmtime::Error| HostError::Compile { reason: format!("{e:#}") };
+        let module = Module::new(&self.engine, wasm).map_err(reason)?;
+        let engine = Linker::new(&self.engine).instantiate_pre(&module).map_err(reason)?;
+        lock(&self.compiled).insert(digest, engine.clone());
+        Ok(engine)
+    }
+}
+
+impl Guest {
+    /// Checks and compiles an engine, and loads a bundle's parts into a first instance.
+    ///
+    /// # Errors
+    /// An engine that is refused, or parts that the engine refuses.
+    pub fn new(host: &Host, wasm: &[u8], load: &Load, limits: Limits) -> Result<Guest, HostError> {
+        let engine = host.compile(wasm)?;
+        let guest =
+            Guest { host: host.clone(), engine, load: codec::encode(load).into(), limits, idle: Mutex::default() };
+        let first = guest.instance()?;
+        lock(&guest.idle).push(first);
+        Ok(guest)
+    }
+
+    /// What the engine is and holds.
+    ///
+    /// # Errors
+    /// The engine fails.
+    pub fn describe(&self) -> Result<Description, HostError> {
+        self.call(Op::Describe, &())
+    }
+
+    /// The values of each request.
+    ///
+    /// # Errors
+    /// The engine fails or refuses a request.
+    pub fn extract(&self, call: &Call) -> Result<Vec<Extracted>, HostError> {
+        self.call(Op::Extract, call)
+    }
+
+    /// The vectors of values, row-major.
+    ///
+    /// # Errors
+    /// The engine fails or refuses the values.
+    pub fn encode(&self, values: &Values) -> Result<Vec<f32>, HostError> {
+        self.call(Op::Encode, values)
+    }
+
+    /// A score for each vector.
+    ///
+    /// # Errors
+    /// The engine fails or refuses the vectors.
+    pub fn score(&self, vectors: &[f32]) -> Result<Vec<f32>, HostError> {
+        self.call(Op::Score, &vectors)
+    }
+
+    /// The slate and log rows of each request.
+    ///
+    /// # Errors
+    /// The engine fails or refuses a request.
+    pub fn rank(&self, call: &Call) -> Result<Vec<Ranked>, HostError> {
+        let ranked: Vec<Ranked> = self.call(Op::Rank, call)?;
+        if ranked.len() != call.requests.len() {
+            let reason = format!("{} answers to {} requests", ranked.len(), call.requests.len());
+            return Err(HostError::Reply { reason });
+        }
+        Ok(ranked)
+    }
+
+    fn call<M: Serialize, R: DeserializeOwned>(&self, op: Op, message: &M) -> Result<R, HostError> {
+        let idle = lock(&self.idle).pop();
+        let mut instance = match idle {
+            Some(instance) => instance,
+            None => self.instance()?,
+        };
+        let reply = instance.call(op, &codec::encode(message), &self.limits)?;
+        let reply: Reply<R> = codec::decode(&reply, "reply").map_err(|e| HostError::Reply { reason: e.to_string() })?;
+        // Only a clean call brings the instance back.
+        lock(&self.idle).push(instance);
+        reply.map_err(|reason| HostError::Refused { reason })
+    }
+
+    fn instance(&self) -> Result<Instance, HostError> {
+        Instance::load(&self.host.engine, &self.engine, &self.load, &self.limits)
+    }
+}
+
+impl std::fmt::Debug for Guest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guest").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// A lock whose holder panicked still holds whole values here.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
