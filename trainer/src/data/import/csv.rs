@@ -105,10 +105,11 @@ fn read_file(
     entry: &FileSettings,
     intake: &mut Intake,
 ) -> Result<std::io::Result<()>, ImportError> {
-    let Ok(delimiter) = u8::try_from(entry.delimiter) else {
-        let reason = format!("`{}`: the delimiter {:?} is not one ASCII character", entry.file, entry.delimiter);
+    if !entry.delimiter.is_ascii() {
+        let reason = format!("`{}`: the delimiter {:?} is not an ASCII character", entry.file, entry.delimiter);
         return Err(ImportError::Settings { reason });
-    };
+    }
+    let delimiter = entry.delimiter as u8;
     let mut reader = ReaderBuilder::new()
         .delimiter(delimiter)
         .quoting(delimiter != b'\t')
@@ -193,12 +194,8 @@ impl<'s> File<'s> {
             }
         }
         Ok(match self.event {
-            RowKind::Item => {
-                Event::Item(ItemEvent { id: required("item")?, ts: time("ts")?.unwrap_or(0), attributes })
-            }
-            RowKind::User => {
-                Event::User(UserEvent { id: required("user")?, ts: time("ts")?.unwrap_or(0), attributes })
-            }
+            RowKind::Item => Event::Item(ItemEvent { id: required("item")?, ts: time("ts")?.unwrap_or(0), attributes }),
+            RowKind::User => Event::User(UserEvent { id: required("user")?, ts: time("ts")?.unwrap_or(0), attributes }),
             RowKind::Interaction => Event::Interaction(InteractionEvent {
                 id: text("id")?.unwrap_or_else(|| format!("{}:{line}", self.name)),
                 ts: time("ts")?.ok_or("`ts` is empty")?,

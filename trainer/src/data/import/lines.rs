@@ -47,10 +47,7 @@ pub(super) fn open(path: &Path, read: &BytesRead) -> io::Result<Box<dyn BufRead>
 ///
 /// # Errors
 /// The file cannot be read, or its compression is broken.
-pub(super) fn for_each(
-    reader: &mut dyn BufRead,
-    mut each: impl FnMut(u64, Result<&str, String>),
-) -> io::Result<()> {
+pub(super) fn for_each(reader: &mut dyn BufRead, mut each: impl FnMut(u64, Result<&str, String>)) -> io::Result<()> {
     let mut buffer = Vec::new();
     let mut line = 0;
     loop {

@@ -25,8 +25,18 @@ pub struct Settings {
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Line {
-    Item { item: String, timestamp: Time, #[serde(default)] fields: Vec<Field> },
-    User { user: String, timestamp: Time, #[serde(default)] fields: Vec<Field> },
+    Item {
+        item: String,
+        timestamp: Time,
+        #[serde(default)]
+        fields: Vec<Field>,
+    },
+    User {
+        user: String,
+        timestamp: Time,
+        #[serde(default)]
+        fields: Vec<Field>,
+    },
     Ranking(Ranking),
     Interaction(Interaction),
 }

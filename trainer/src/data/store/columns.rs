@@ -164,12 +164,8 @@ impl Columns<'_> {
         let id = required(self.id, row, "id")?;
         let ts = value(self.ts, row).ok_or("`ts` is null")?;
         Ok(match text(self.event, row) {
-            Some("item") => {
-                Event::Item(ItemEvent { id, ts, attributes: parse(self.attributes, row, "attributes")? })
-            }
-            Some("user") => {
-                Event::User(UserEvent { id, ts, attributes: parse(self.attributes, row, "attributes")? })
-            }
+            Some("item") => Event::Item(ItemEvent { id, ts, attributes: parse(self.attributes, row, "attributes")? }),
+            Some("user") => Event::User(UserEvent { id, ts, attributes: parse(self.attributes, row, "attributes")? }),
             Some("request") => Event::Request(RequestEvent {
                 id,
                 ts,
@@ -199,7 +195,9 @@ impl Columns<'_> {
                 dwell_ms: value(self.dwell_ms, row),
                 completion: value(self.completion, row),
             }),
-            other => return Err(format!("`event` is {other:?}; events are item, user, request, impression, interaction")),
+            other => {
+                return Err(format!("`event` is {other:?}; events are item, user, request, impression, interaction"));
+            }
         })
     }
 }

@@ -41,10 +41,7 @@ enum Values {
     /// The decayed sum that is kept in each cell; the half-life in milliseconds.
     Decayed(i64),
     /// A decayed sum over a window, or over each user's newest hit, computed anew every time.
-    Computed {
-        half_life_ms: i64,
-        newest_of_user: bool,
-    },
+    Computed { half_life_ms: i64, newest_of_user: bool },
 }
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -20,6 +20,8 @@ pub struct Mapped(Rule);
 struct Rule {
     column: Option<String>,
     value: Option<Constant>,
+    /// Words that stand for a missing value, as an empty cell does.
+    missing: Vec<String>,
     /// Other words for the column's; a word that is not in it is an error.
     map: Option<BTreeMap<String, String>>,
     /// What stands between tags or the numbers of a vector.
@@ -97,7 +99,7 @@ impl Bound<'_> {
                 .map_err(|_| format!("column `{name}` is not UTF-8"))?,
         };
         match &self.rule.map {
-            _ if cell.is_empty() => Ok(None),
+            _ if cell.is_empty() || self.rule.missing.iter().any(|word| word == cell) => Ok(None),
             None => Ok(Some(cell.to_owned())),
             Some(map) => match map.get(cell) {
                 Some(word) => Ok(Some(word.clone())),
