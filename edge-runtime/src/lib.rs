@@ -5,6 +5,7 @@
 
 pub mod bundle;
 pub mod channel;
+pub mod golden;
 pub mod host;
 pub mod keys;
 pub mod registry;

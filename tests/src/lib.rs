@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Shared by the tests that no single crate can hold: a spec that uses everything, and generated requests.
+
+pub mod cases;

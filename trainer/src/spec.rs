@@ -149,7 +149,9 @@ fn refuse_missing(spec: &FeatureSpec) -> Result<(), String> {
         let imputes = feature.transforms.iter().any(Fit::imputes);
         if !imputes && matches!(output, Kind::Number | Kind::Vector(_)) {
             let name = &feature.name;
-            return Err(format!("feature `{name}` may be missing, which this learner cannot use; add `impute` to its transforms"));
+            return Err(format!(
+                "feature `{name}` may be missing, which this learner cannot use; add `impute` to its transforms"
+            ));
         }
     }
     Ok(())

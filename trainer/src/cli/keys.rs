@@ -1,0 +1,39 @@
+//! `trainer keys`: who may publish.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use super::Run;
+use crate::release::publish;
+
+/// Make the keys that sign what edges accept.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  trainer keys init --out keys")]
+pub(super) struct Keys {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a root key, a publisher key and the root document that edges trust
+    Init {
+        /// The folder to write; existing keys are never overwritten
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+impl Run for Keys {
+    fn run(self) -> Result<()> {
+        let Action::Init { out } = self.action;
+        publish::init_keys(&out)?;
+        let out = out.display();
+        println!("{out}/root.key       signs who may publish; keep it offline");
+        println!("{out}/publisher.key  signs bundles and channels: trainer publish --key {out}/publisher.key");
+        println!("{out}/root.json      what edges pin: edge-runtime serve --trust {out}/root.json");
+        Ok(())
+    }
+}

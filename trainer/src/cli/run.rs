@@ -1,0 +1,68 @@
+//! `trainer run`: the whole loop once, from DATA to a channel.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::evaluate::print_evaluation;
+use super::publish::TargetArgs;
+use super::{Run, terminal};
+use crate::release::whole;
+
+/// Replay, train, judge and publish.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  trainer run --once --data data --spec podcasts.toml --registry registry --channel stable --key keys/publisher.key")]
+pub(super) struct RunAll {
+    /// Run once and stop
+    #[arg(long, required = true)]
+    once: bool,
+    /// The DATA folder
+    #[arg(long)]
+    data: PathBuf,
+    /// The surface's spec
+    #[arg(long)]
+    spec: PathBuf,
+    #[command(flatten)]
+    target: TargetArgs,
+    /// The same seed gives the same bundle
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Keep the LOG and RUN folders here; a temporary folder where absent
+    #[arg(long)]
+    work: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Run for RunAll {
+    fn run(self) -> Result<()> {
+        let temporary = tempfile::tempdir()?;
+        let work = self.work.as_deref().unwrap_or(temporary.path());
+        let replaying = terminal::progress("replaying");
+        let training = terminal::progress("training");
+        let (report, published) = whole::run_once(
+            &self.data,
+            &self.spec,
+            self.seed,
+            work,
+            &self.target.open()?,
+            &terminal::moves(&replaying),
+            &terminal::moves(&training),
+        )?;
+        replaying.finish_and_clear();
+        training.finish_and_clear();
+        if self.json {
+            terminal::print_json(&published)?;
+        } else {
+            print_evaluation(&report.evaluation);
+            println!("{}", published.gate);
+        }
+        if published.sequence.is_none() {
+            bail!("not published: the gate failed");
+        }
+        Ok(())
+    }
+}

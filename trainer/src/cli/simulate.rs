@@ -1,0 +1,49 @@
+//! `trainer simulate`: a made-up Home becomes a DATA folder.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{Run, terminal};
+use crate::data::simulate::World;
+use crate::data::store;
+
+/// Make up users, items and several weeks of events on three surfaces.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  trainer simulate --users 1500 --items 600 --days 35 --seed 7 --out data
+  trainer simulate --null --seed 7 --out data     # clicks without regard to user or item: nothing to learn")]
+pub(super) struct Simulate {
+    /// Number of users
+    #[arg(long, default_value_t = World::default().users)]
+    users: u32,
+    /// Number of items
+    #[arg(long, default_value_t = World::default().items)]
+    items: u32,
+    /// Number of days
+    #[arg(long, default_value_t = World::default().days)]
+    days: u32,
+    /// The same seed gives the same bytes
+    #[arg(long, default_value_t = World::default().seed)]
+    seed: u64,
+    /// Draw clicks without regard to user or item
+    #[arg(long)]
+    null: bool,
+    /// The DATA folder to write
+    #[arg(long)]
+    out: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Run for Simulate {
+    fn run(self) -> Result<()> {
+        let world = World { users: self.users, items: self.items, days: self.days, seed: self.seed, null: self.null };
+        let bar = terminal::progress("simulating");
+        let summary = store::simulate(&world, &self.out, &terminal::moves(&bar))?;
+        bar.finish_and_clear();
+        if self.json { terminal::print_json(&summary) } else { Ok(print!("{summary}")) }
+    }
+}

@@ -1,0 +1,46 @@
+//! `trainer tables`: a newer snapshot for the bundles of a channel.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::publish::TargetArgs;
+use super::{Run, terminal};
+use crate::data::store::Data;
+use crate::release::publish;
+use crate::spec::TrainerSpec;
+
+/// Build a table snapshot and point a channel's arms at it.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  trainer tables --data data --spec podcasts.toml --registry registry --channel stable --key keys/publisher.key")]
+pub(super) struct Tables {
+    /// The DATA folder
+    #[arg(long)]
+    data: PathBuf,
+    /// The surface's spec
+    #[arg(long)]
+    spec: PathBuf,
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Only events before this time, milliseconds since the epoch; the latest scheduled time where absent
+    #[arg(long)]
+    as_of: Option<i64>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Run for Tables {
+    fn run(self) -> Result<()> {
+        let spec = TrainerSpec::read(&self.spec)?;
+        let data = Data::open(&self.data)?;
+        let published = publish::tables(&spec, &data, &self.target.open()?, self.as_of)?;
+        if self.json {
+            return terminal::print_json(&published);
+        }
+        println!("tables {} as of {} (sequence {})", published.tables, published.as_of, published.sequence);
+        Ok(())
+    }
+}

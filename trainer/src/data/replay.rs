@@ -1,0 +1,364 @@
+//! Replay: raw events driven through the engine, in time order, as edges would have been.
+//!
+//! Two passes: table snapshots first, then the requests of each snapshot by user, many in one guest call.
+//! With an unfitted encoder it writes values; with a bundle, vectors, scores and digests too.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use edge_runtime::host::{Guest, Host, HostError, Limits};
+use rayon::prelude::*;
+use shared_features::digest::Digest;
+use shared_features::encoder::{Encoder, EncoderError};
+use shared_features::event::{Attributes, Event, RequestEvent};
+use shared_features::feature_log::Record;
+use shared_features::history::{Entry, History, HistoryView};
+use shared_features::numeric::MISSING;
+use shared_features::rank::{LogRows, UNRANKED};
+use shared_features::request::Request;
+use shared_features::schema::SchemaError;
+use shared_features::spec::FeatureSpec;
+use shared_features::tables::Tables;
+use shared_features::wire::{Call, Extracted, Load};
+
+use crate::data::feature_log::{FeatureLogError, Writer};
+use crate::data::store::{Data, DataError};
+use crate::data::tables::{SnapshotError, Snapshots};
+
+/// Most requests in one guest call.
+const REQUESTS_PER_CALL: usize = 64;
+
+/// What answers the requests.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Engine bytes.
+    pub engine: Vec<u8>,
+    /// Encoder bytes.
+    pub encoder: Vec<u8>,
+    /// Policy bytes.
+    pub policy: Vec<u8>,
+    /// Model bytes; empty for values only.
+    pub model: Vec<u8>,
+    /// The bundle, where it is one.
+    pub bundle: Option<Digest>,
+    /// The channel's salt; keys exploration.
+    pub salt: String,
+    /// The channel's arm.
+    pub arm: String,
+    /// The arm's weight.
+    pub weight: u32,
+}
+
+impl Subject {
+    /// This build's engine with the spec's features, not fitted: it reads values only.
+    pub fn of_spec(spec: &FeatureSpec) -> Subject {
+        Subject {
+            engine: crate::ENGINE.to_vec(),
+            encoder: spec.unfitted.to_bytes(),
+            policy: spec.policy.to_bytes(),
+            model: Vec::new(),
+            bundle: None,
+            salt: String::new(),
+            arm: String::new(),
+            weight: 0,
+        }
+    }
+}
+
+/// What a replay did.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Summary {
+    /// Requests of the surface.
+    pub requests: u64,
+    /// Logged rows.
+    pub rows: u64,
+    /// Requests without a candidate, which leave no row.
+    pub requests_without_candidates: u64,
+    /// Snapshots that requests used.
+    pub snapshots: u64,
+    /// Interactions in all histories.
+    pub interactions: u64,
+}
+
+/// Why a replay stops.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The DATA folder.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The LOG folder.
+    #[error(transparent)]
+    Log(#[from] FeatureLogError),
+    /// The encoder.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// The engine.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The tables.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A request does not fit the schema.
+    #[error("request `{request}`: {source}; declare the field in the spec's [schema], or correct the data")]
+    Request {
+        /// Which.
+        request: String,
+        /// Why.
+        source: SchemaError,
+    },
+    /// Nothing to do.
+    #[error("the data has no request for surface `{surface}`; it has requests for: {known}")]
+    NoRequests {
+        /// The spec's surface.
+        surface: String,
+        /// What there is.
+        known: String,
+    },
+    /// A file of the LOG folder.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A request with its place in the order of the data.
+struct Pending<'a> {
+    order: usize,
+    event: &'a RequestEvent,
+    attributes: Option<&'a Attributes>,
+}
+
+/// Replays the requests of the spec's surface into a LOG folder.
+///
+/// # Errors
+/// Data, engine or folder errors; nothing is left under the final name then.
+pub fn replay(
+    data: &Data,
+    spec: &FeatureSpec,
+    subject: &Subject,
+    folder: &Path,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Summary, ReplayError> {
+    let encoder = Encoder::from_bytes(&subject.encoder)?;
+    let mut summary = Summary::default();
+    let histories = histories(&data.events);
+    summary.interactions = histories.values().map(|h| h.entries().len() as u64).sum();
+    let pending = pending(&data.events, spec.surface())?;
+    summary.requests = pending.len() as u64;
+    let snapshots = Snapshots::new(spec, &data.events)?;
+    let mut by_snapshot: BTreeMap<i64, Vec<Pending>> = BTreeMap::new();
+    for request in pending {
+        by_snapshot.entry(snapshots.as_of_for(request.event.ts)).or_default().push(request);
+    }
+    summary.snapshots = by_snapshot.len() as u64;
+    let host = Host::shared()?;
+    let times: Vec<i64> = by_snapshot.keys().copied().collect();
+    let mut writer = Writer::create(folder, &encoder)?;
+    let mut newest = None;
+    let mut done = 0u64;
+    for (tables, requests) in snapshots.iter(&times).zip(by_snapshot.values()) {
+        let tables = tables.to_bytes();
+        let mut records = answer(host, subject, &encoder, &tables, requests, &histories)?;
+        records.sort_by_key(|(order, _)| *order);
+        for (_, record) in records {
+            summary.rows += record.rows.items.len() as u64;
+            summary.requests_without_candidates += u64::from(record.rows.items.is_empty());
+            writer.push(record)?;
+        }
+        newest = Some(tables);
+        done += requests.len() as u64;
+        progress(done, summary.requests);
+    }
+    writer.finish()?;
+    if let Some(tables) = newest {
+        write_tables(folder, &tables).map_err(|source| ReplayError::Io { path: folder.join("tables"), source })?;
+    }
+    data.copy_to(folder)?;
+    Ok(summary)
+}
+
+/// Every user's interactions as one history.
+pub fn histories(events: &[Event]) -> BTreeMap<&str, History> {
+    let mut entries: BTreeMap<&str, Vec<Entry>> = BTreeMap::new();
+    for event in events {
+        if let Event::Interaction(interaction) = event {
+            entries.entry(&interaction.user).or_default().push(Entry::from(interaction));
+        }
+    }
+    entries.into_iter().map(|(user, entries)| (user, History::from_entries(entries))).collect()
+}
+
+/// The newest snapshot that a LOG folder holds.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn newest_tables(folder: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    match std::fs::read(folder.join("tables").join("newest")) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn write_tables(folder: &Path, tables: &[u8]) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder.join("tables"))?;
+    std::fs::write(folder.join("tables").join("newest"), tables)
+}
+
+fn pending<'a>(events: &'a [Event], surface: &str) -> Result<Vec<Pending<'a>>, ReplayError> {
+    let mut attributes: BTreeMap<&str, &Attributes> = BTreeMap::new();
+    let mut surfaces: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut pending = Vec::new();
+    for (order, event) in events.iter().enumerate() {
+        match event {
+            Event::User(user) => {
+                attributes.insert(&user.id, &user.attributes);
+            }
+            Event::Request(request) => {
+                *surfaces.entry(&request.surface).or_default() += 1;
+                if request.surface == surface {
+                    let attributes = attributes.get(request.user.as_str()).copied();
+                    pending.push(Pending { order, event: request, attributes });
+                }
+            }
+            _ => {}
+        }
+    }
+    if pending.is_empty() {
+        let known: Vec<&str> = surfaces.into_keys().collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(ReplayError::NoRequests { surface: surface.to_owned(), known });
+    }
+    Ok(pending)
+}
+
+/// The records of the requests of one snapshot, with their order.
+fn answer(
+    host: &Host,
+    subject: &Subject,
+    encoder: &Encoder,
+    tables: &[u8],
+    requests: &[Pending],
+    histories: &BTreeMap<&str, History>,
+) -> Result<Vec<(usize, Record)>, ReplayError> {
+    let load = Load {
+        encoder: subject.encoder.clone(),
+        policy: subject.policy.clone(),
+        tables: tables.to_vec(),
+        model: subject.model.clone(),
+    };
+    let guest = Guest::new(host, &subject.engine, &load, Limits::batch())?;
+    let mut by_user: BTreeMap<&str, Vec<&Pending>> = BTreeMap::new();
+    for request in requests {
+        by_user.entry(&request.event.user).or_default().push(request);
+    }
+    let of_one_user: Vec<(&str, &[&Pending])> =
+        by_user.iter().flat_map(|(user, all)| all.chunks(REQUESTS_PER_CALL).map(|part| (*user, part))).collect();
+    let calls: Vec<&[(&str, &[&Pending])]> = fill(&of_one_user);
+    let digests = (encoder.hash(), Digest::of(tables));
+    let answered = calls.par_iter().map(|users| -> Result<Vec<(usize, Record)>, ReplayError> {
+        let mut call = Call { histories: Vec::new(), requests: Vec::new(), salt: subject.salt.clone() };
+        let mut asked: Vec<&Pending> = Vec::new();
+        for (user, requests) in users.iter() {
+            let index = call.histories.len() as u32;
+            call.histories.push(view(histories.get(user), requests, encoder.history_length));
+            for request in requests.iter() {
+                let typed = Request::new(request.event, request.attributes, &encoder.schema)
+                    .map_err(|source| ReplayError::Request { request: request.event.id.clone(), source })?;
+                call.requests.push((index, typed));
+                asked.push(request);
+            }
+        }
+        let rows: Vec<LogRows> = if subject.bundle.is_some() {
+            guest.rank(&call)?.into_iter().map(|ranked| ranked.rows).collect()
+        } else {
+            guest.extract(&call)?.into_iter().map(values_only).collect()
+        };
+        Ok(asked
+            .iter()
+            .zip(rows)
+            .map(|(request, rows)| (request.order, record(subject, request.event, digests, encoder, rows)))
+            .collect())
+    });
+    let answered: Result<Vec<Vec<_>>, ReplayError> = answered.collect();
+    Ok(answered?.into_iter().flatten().collect())
+}
+
+/// Neighbouring users together, up to the size of a call.
+fn fill<'a, 'b>(users: &'a [(&'b str, &'b [&'b Pending<'b>])]) -> Vec<&'a [(&'b str, &'b [&'b Pending<'b>])]> {
+    let mut calls = Vec::new();
+    let (mut from, mut size) = (0, 0);
+    for (at, (_, requests)) in users.iter().enumerate() {
+        if at > from && size + requests.len() > REQUESTS_PER_CALL {
+            calls.push(&users[from..at]);
+            (from, size) = (at, 0);
+        }
+        size += requests.len();
+    }
+    if from < users.len() {
+        calls.push(&users[from..]);
+    }
+    calls
+}
+
+/// A view that holds the window of each of these requests.
+fn view(history: Option<&History>, requests: &[&Pending], length: u32) -> HistoryView {
+    let Some(history) = history else { return HistoryView::default() };
+    let entries = history.entries();
+    let before = |ts: i64| entries.partition_point(|e| e.ts < ts);
+    let first = requests.iter().map(|r| r.event.ts).min().unwrap_or(i64::MAX);
+    let last = requests.iter().map(|r| r.event.ts).max().unwrap_or(i64::MIN);
+    HistoryView::of(&entries[before(first).saturating_sub(length as usize)..before(last)])
+}
+
+fn values_only(extracted: Extracted) -> LogRows {
+    let rows = extracted.items.len();
+    LogRows {
+        items: extracted.items,
+        sources: extracted.sources,
+        ranks: vec![UNRANKED; rows],
+        scores: vec![MISSING; rows],
+        propensity: vec![MISSING; rows],
+        sampling: vec![1.0; rows],
+        history_entries: extracted.history_entries,
+        values: extracted.values,
+        vectors: Vec::new(),
+    }
+}
+
+fn record(
+    subject: &Subject,
+    event: &RequestEvent,
+    (encoder_hash, tables): (Digest, Digest),
+    encoder: &Encoder,
+    rows: LogRows,
+) -> Record {
+    Record {
+        request: event.id.clone(),
+        user: event.user.clone(),
+        surface: event.surface.clone(),
+        ts: event.ts,
+        offset_min: event.offset_min,
+        arrived: event.ts,
+        bundle: subject.bundle,
+        encoder: encoder_hash,
+        tables,
+        arm: subject.arm.clone(),
+        weight: subject.weight,
+        history_length: encoder.history_length,
+        fallback: false,
+        rows,
+    }
+}
+
+/// Reads the snapshot that bundles of this log carry, checked against an encoder.
+///
+/// # Errors
+/// A snapshot that does not fit.
+pub fn check_tables(bytes: &[u8], encoder: &Encoder) -> Result<Tables, shared_features::tables::TablesError> {
+    Tables::from_bytes(bytes, &encoder.schema, &encoder.statistics)
+}
