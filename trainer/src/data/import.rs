@@ -134,6 +134,7 @@ fn import(
         Format::Csv => csv::read(files, &settings.csv, &mut intake)?,
         Format::Events => events::read(files, &mut intake)?,
     }
+    progress(intake.total, intake.total);
     let Intake { lines, bad, problems, ignored_fields, mut events, .. } = intake;
     if bad > max_bad {
         return Err(ImportError::TooManyBad { bad, max_bad, problems });
@@ -257,13 +258,13 @@ fn file_name(path: &Path) -> String {
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.data)?;
-        writeln!(f, "{} lines read, {} malformed, {} duplicates dropped", self.lines, self.bad, self.duplicates)?;
+        writeln!(f, "{}", self.data)?;
+        write!(f, "{} lines read, {} malformed, {} duplicates dropped", self.lines, self.bad, self.duplicates)?;
         if !self.ignored_fields.is_empty() {
             let fields: Vec<String> = self.ignored_fields.iter().map(|(name, n)| format!("{name} ({n})")).collect();
-            writeln!(f, "fields that the spec does not declare: {}", fields.join(", "))?;
+            write!(f, "\nfields that the spec does not declare: {}", fields.join(", "))?;
         }
-        self.problems.iter().try_for_each(|problem| writeln!(f, "{problem}"))
+        self.problems.iter().try_for_each(|problem| write!(f, "\n{problem}"))
     }
 }
 

@@ -231,11 +231,11 @@ impl std::fmt::Display for Summary {
         let Counts { items, users, requests, impressions, interactions, .. } = self.counts;
         writeln!(f, "{requests} requests, {impressions} impressions and {interactions} interactions")?;
         if let (Some(first), Some(last)) = (self.first_ts, self.last_ts) {
-            let days = (last.saturating_sub(first)) as f64 / 86_400_000.0;
+            let days = last.saturating_sub(first) as f64 / 86_400_000.0;
             writeln!(f, "over {days:.1} days, from {first} to {last} (milliseconds since the epoch)")?;
         }
         writeln!(f, "{items} events of items, {users} of users")?;
-        writeln!(f, "digest {}", self.digest)
+        write!(f, "digest {}", self.digest)
     }
 }
 

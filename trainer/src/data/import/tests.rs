@@ -89,14 +89,17 @@ fn interaction(id: &str, ts: i64) -> String {
 }
 
 fn ids(events: &[Event]) -> Vec<&str> {
-    let id = |event| match event {
-        &Event::Item(ref e) => e.id.as_str(),
+    events.iter().map(id).collect()
+}
+
+fn id(event: &Event) -> &str {
+    match event {
+        Event::Item(e) => &e.id,
         Event::User(e) => &e.id,
         Event::Request(e) => &e.id,
         Event::Impression(e) => &e.id,
         Event::Interaction(e) => &e.id,
-    };
-    events.iter().map(id).collect()
+    }
 }
 
 fn gzip(text: &str) -> Vec<u8> {
@@ -412,6 +415,13 @@ fn mappings_that_do_not_fit_are_refused() {
         let text = PLAYS.replace("completion = \"share\"", &format!("completion = {bad}"));
         assert!(toml::from_str::<Settings>(&text).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_row_that_is_too_long_stops_the_import() {
+    let text = format!("what,who,when,stars,share\ni,u,1,5,1\n{}", "x".repeat(lines::MAX_LINE_BYTES + 1));
+    let refusal = Case::new(PLAYS, &[("plays.csv", &text)]).refusal(Format::Csv);
+    assert!(refusal.contains("plays.csv: a line has more than 8388608 bytes"), "{refusal}");
 }
 
 fn requests_of(settings: &str, plays: &[(&str, &str, i64)]) -> Vec<String> {
