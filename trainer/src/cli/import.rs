@@ -56,6 +56,6 @@ impl Run for Import {
         let bar = terminal::progress("importing");
         let summary = import::run(format, &self.files, &spec, &self.out, self.max_bad, &terminal::moves(&bar))?;
         bar.finish_and_clear();
-        if self.json { terminal::print_json(&summary) } else { Ok(print!("{summary}")) }
+        if self.json { terminal::print_json(&summary) } else { Ok(println!("{summary}")) }
     }
 }

@@ -44,6 +44,6 @@ impl Run for Simulate {
         let bar = terminal::progress("simulating");
         let summary = store::simulate(&world, &self.out, &terminal::moves(&bar))?;
         bar.finish_and_clear();
-        if self.json { terminal::print_json(&summary) } else { Ok(print!("{summary}")) }
+        if self.json { terminal::print_json(&summary) } else { Ok(println!("{summary}")) }
     }
 }

@@ -217,17 +217,12 @@ fn kinds(encoder: &Encoder) -> Vec<Kind> {
 
 fn batch_of(records: &[Record], names: &[String], kinds: &[Kind]) -> RecordBatch {
     // A value of the record, repeated for each of its rows.
-    fn repeat<'a, T>(records: &'a [Record], value: impl Fn(&'a Record) -> T + 'a) -> impl Iterator<Item = T> + 'a
-    where
-        T: Clone + 'a,
-    {
-        records.iter().flat_map(move |r| std::iter::repeat_n(value(r), r.rows.items.len()))
+    fn repeat<'a, T: Clone>(records: &'a [Record], value: impl Fn(&'a Record) -> T) -> std::vec::IntoIter<T> {
+        let each = records.iter().flat_map(|r| std::iter::repeat_n(value(r), r.rows.items.len()));
+        each.collect::<Vec<T>>().into_iter()
     }
-    fn rows<'a, T>(records: &'a [Record], column: impl Fn(&'a LogRows) -> &'a [T]) -> impl Iterator<Item = &'a T>
-    where
-        T: 'a,
-    {
-        records.iter().flat_map(move |r| column(&r.rows))
+    fn rows<'a, T>(records: &'a [Record], column: impl Fn(&'a LogRows) -> &'a [T]) -> std::vec::IntoIter<&'a T> {
+        records.iter().flat_map(|r| column(&r.rows)).collect::<Vec<&T>>().into_iter()
     }
     let text =
         |value: fn(&Record) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(repeat(records, value))) };
@@ -315,11 +310,13 @@ fn value_array(parts: &[&Column], kind: Kind) -> ArrayRef {
             Arc::new(builder.finish())
         }
         Kind::Number | Kind::Boolean | Kind::Timestamp => {
-            let numbers = parts.iter().flat_map(|part| match part {
-                Column::Number(x) => x.as_slice(),
-                _ => &[],
-            });
-            Arc::new(Float32Array::from_iter_values(numbers.copied()))
+            let mut numbers = Vec::new();
+            for part in parts {
+                if let Column::Number(x) = part {
+                    numbers.extend_from_slice(x);
+                }
+            }
+            Arc::new(Float32Array::from(numbers))
         }
     }
 }
