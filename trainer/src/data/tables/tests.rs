@@ -346,3 +346,19 @@ fn set_ts(event: &mut Event, ts: i64) {
         Event::Interaction(e) => e.ts = ts,
     }
 }
+
+#[test]
+fn windows_and_half_lives_of_nothing_are_refused() {
+    for one in [r#"window = "0s""#, r#"half_life = "0s""#] {
+        let text = format!(
+            r#"
+            surface = "s"
+            fallback = "b"
+            label.grades = {{ play = 1 }}
+            tables.statistics = [{{ name = "x", count = "users", {one} }}]
+            "#
+        );
+        let error = FeatureSpec::parse(&text).unwrap_err();
+        assert!(error.line == 5 && error.reason.contains("`x` has a window or half-life of 0"), "{error}");
+    }
+}
