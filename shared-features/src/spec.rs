@@ -233,7 +233,9 @@ fn check_statistics(root: &Section, schema: &Schema, tables: &TablesSpec) -> Res
             }
         }
         if [statistic.window, statistic.half_life].contains(&Some(Duration::default())) {
-            return refuse(format!("statistic `{name}` has a window or half-life of 0; write a duration such as \"30d\""));
+            return refuse(format!(
+                "statistic `{name}` has a window or half-life of 0; write a duration such as \"30d\""
+            ));
         }
         if statistic.actions.is_some() && statistic.count == Counted::Impressions {
             return refuse(format!("statistic `{name}` counts impressions, which have no actions"));
