@@ -9,4 +9,8 @@ pub mod golden;
 pub mod host;
 pub mod keys;
 pub mod registry;
+pub mod runtime;
+pub mod server;
 pub mod sign;
+pub mod spool;
+pub mod store;

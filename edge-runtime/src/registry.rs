@@ -190,15 +190,11 @@ impl Registry {
         Ok(digest)
     }
 
-    /// Reads a bundle and checks every byte; `cached` may know blobs by digest.
+    /// Reads a bundle and checks every byte.
     ///
     /// # Errors
     /// The store fails, or a byte is not what its name says.
-    pub async fn bundle(
-        &self,
-        digest: Digest,
-        cached: impl Fn(Digest) -> Option<Vec<u8>>,
-    ) -> Result<Bundle, RegistryError> {
+    pub async fn bundle(&self, digest: Digest) -> Result<Bundle, RegistryError> {
         let refuse = |source| RegistryError::Bundle { bundle: digest, source };
         let bytes = self.get(&format!("bundles/{digest}")).await?;
         let got = Digest::of(&bytes);
@@ -209,10 +205,7 @@ impl Registry {
         let mut blobs: BTreeMap<Role, Vec<u8>> = BTreeMap::new();
         for role in ROLES {
             let named = manifest.blob(role);
-            let blob = match cached(named.sha256) {
-                Some(blob) if check_blob(named, &blob).is_ok() => blob,
-                _ => self.get(&blob_path(named.sha256)).await?,
-            };
+            let blob = self.get(&blob_path(named.sha256)).await?;
             check_blob(named, &blob).map_err(refuse)?;
             blobs.insert(role, blob);
         }
@@ -268,7 +261,7 @@ impl Registry {
             .map_err(|source| RegistryError::Signature { object: newest, source })
     }
 
-    /// Reads and verifies a channel's pointer, and that it is this channel's.
+    /// Reads and verifies a channel's pointer, and that it is this channel's; returns the document's bytes too.
     ///
     /// # Errors
     /// The store fails, or the signature or the pointer is refused.
@@ -279,13 +272,13 @@ impl Registry {
         publishers: &Trusted,
         seen: Option<u64>,
         now: i64,
-    ) -> Result<Channel, RegistryError> {
+    ) -> Result<(Channel, Vec<u8>), RegistryError> {
         let object = channel_path(surface, channel);
         let bytes = self.get(&object).await?;
         let pointer: Channel = sign::open(&bytes, DocumentType::Channel, publishers)
             .map_err(|source| RegistryError::Signature { object: object.clone(), source })?;
         pointer.accept(surface, channel, seen, now).map_err(|source| RegistryError::Channel { object, source })?;
-        Ok(pointer)
+        Ok((pointer, bytes))
     }
 
     /// The pointer that is there, for a publisher who changes it; `None` where the channel is new.

@@ -67,7 +67,7 @@ impl Bundle {
             .ok_or_else(|| anyhow!("`{reference}` is neither a RUN folder nor REGISTRY/bundles/DIGEST"))?;
         block_on(async {
             let registry = Registry::open(registry)?;
-            let parts = registry.bundle(digest, |_| None).await?;
+            let parts = registry.bundle(digest).await?;
             let release = registry.newest_release(&parts.manifest().surface, digest).await.ok();
             let spec = release.map(|r| r.spec);
             Ok(Bundle { parts, spec, report: None })
@@ -83,7 +83,7 @@ impl Bundle {
             format!("{} is no report of this version; train again", run.join("report.json").display())
         })?;
         let store = run.to_str().context("the RUN folder's path is not UTF-8")?;
-        let parts = block_on(async { Registry::open(store)?.bundle(report.bundle, |_| None).await })??;
+        let parts = block_on(async { Registry::open(store)?.bundle(report.bundle).await })??;
         Ok(Bundle { parts, spec: Some(read("spec.toml")?), report: Some(report) })
     }
 

@@ -152,7 +152,7 @@ pub fn tables(spec: &TrainerSpec, data: &Data, target: &Target, as_of: Option<i6
         let mut release = None;
         let digest = registry.put_blob(&bytes).await?;
         for arm in &mut pointer.arms {
-            let bundle = registry.bundle(arm.bundle, |_| None).await?;
+            let bundle = registry.bundle(arm.bundle).await?;
             let encoder = shared_features::encoder::Encoder::from_bytes(&bundle.load().encoder)?;
             Tables::from_bytes(&bytes, &encoder.schema, &encoder.statistics)
                 .with_context(|| format!("arm `{}`; publish a bundle made with this spec first", arm.name))?;

@@ -1,0 +1,148 @@
+//! The edge server's command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use edge_runtime::host::Limits;
+use edge_runtime::runtime::{Runtime, Settings};
+use edge_runtime::{server, spool};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tracing_subscriber::EnvFilter;
+
+/// Rank Home screens with signed bundles from a registry.
+#[derive(Debug, Parser)]
+#[command(name = "edge-runtime", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Serve),
+}
+
+/// Follow a channel and answer over HTTP.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  edge-runtime serve --registry registry --trust keys/root.json --channel stable --state state
+
+Then:
+  curl -s localhost:8787/v1/podcasts/rank -H 'content-type: application/json' -d '{\"user\": \"ada\", \"candidates\": [{\"item\": \"show-1\"}]}'
+
+What is acknowledged was written to the spool, so a killed process loses nothing;
+an fsync every --sync-ms bounds what a power failure can take.")]
+struct Serve {
+    /// The registry: a folder or an object store's URL
+    #[arg(long)]
+    registry: String,
+    /// The root document to trust, `root.json` of `trainer keys init`
+    #[arg(long)]
+    trust: PathBuf,
+    /// The channel to follow
+    #[arg(long)]
+    channel: String,
+    /// A surface to serve; may be given several times; all of the registry's where absent
+    #[arg(long = "surface")]
+    surfaces: Vec<String>,
+    /// Where histories, logs and cached bundles are kept
+    #[arg(long)]
+    state: PathBuf,
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:8787")]
+    listen: SocketAddr,
+    /// Milliseconds between two looks at the channels
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(10..))]
+    poll_ms: u64,
+    /// Milliseconds a model may take for a request before the fallback answers
+    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..))]
+    deadline_ms: u64,
+    /// Milliseconds between two fsyncs of the spool
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    sync_ms: u64,
+}
+
+fn main() -> ExitCode {
+    let Command::Serve(serve) = Cli::parse().command;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,edge_runtime=info"));
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
+    let run = || -> Result<()> {
+        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve.run())
+    };
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Serve {
+    async fn run(self) -> Result<()> {
+        let metrics = PrometheusBuilder::new().install_recorder().context("metrics")?;
+        let trust = std::fs::read(&self.trust)
+            .with_context(|| format!("--trust: cannot read {}; `trainer keys init` writes it", self.trust.display()))?;
+        let settings = Settings {
+            registry: self.registry,
+            trust,
+            channel: self.channel,
+            surfaces: self.surfaces,
+            state: self.state,
+            limits: Limits { call: Duration::from_millis(self.deadline_ms), ..Limits::serving() },
+            spool: spool::Settings { sync: Duration::from_millis(self.sync_ms), ..spool::Settings::default() },
+        };
+        let runtime = Arc::new(Runtime::open(settings).await?);
+        runtime.poll().await;
+        let listener = tokio::net::TcpListener::bind(self.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}; pass another --listen", self.listen))?;
+        println!("listening on http://{}", listener.local_addr()?);
+        for (surface, status) in runtime.status() {
+            match (status.bundles.first(), status.problem) {
+                (Some(bundle), _) => println!("serving {surface} with bundle {bundle}"),
+                (None, problem) => println!("no bundle for {surface}: {}", problem.unwrap_or_default()),
+            }
+        }
+        let follow = tokio::spawn(follow(Arc::clone(&runtime), Duration::from_millis(self.poll_ms)));
+        axum::serve(listener, server::router(Arc::clone(&runtime), metrics))
+            .with_graceful_shutdown(stop_signal())
+            .await?;
+        follow.abort();
+        runtime.close().await;
+        Ok(())
+    }
+}
+
+/// Reads the channels and checkpoints the store, again and again.
+async fn follow(runtime: Arc<Runtime>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        runtime.poll().await;
+        if let Err(error) = runtime.checkpoint().await {
+            tracing::error!(%error, "the checkpoint failed; the spool has everything");
+        }
+    }
+}
+
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            Err(_) => return std::future::pending().await,
+        };
+        tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} }
+    }
+    #[cfg(not(unix))]
+    let _ = interrupt.await;
+}

@@ -1,0 +1,566 @@
+//! The runtime: what an edge does, as a library.
+//!
+//! It follows the channel of each surface, ranks requests in the sandbox, keeps histories and spools logs.
+//! A bad pointer or bundle never replaces what is served; a failing model is answered by the spec's fallback.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use shared_features::digest::Digest;
+use shared_features::event::{EventError, ImpressionEvent, InteractionEvent, RequestEvent};
+use shared_features::feature_log::Record;
+use shared_features::history::HistoryView;
+use shared_features::rank::{Parts, Ranked, Scored, UNRANKED};
+use shared_features::request::Request;
+use shared_features::schema::SchemaError;
+use shared_features::wire::Call;
+
+use crate::host::{Host, HostError, Limits};
+use crate::keys::{KeyError, Role, Root};
+use crate::registry::{Registry, RegistryError};
+use crate::sign::Trusted;
+use crate::spool::{self, Entry, Position, Spool, SpoolError};
+use crate::store::{Store, StoreError};
+
+mod serving;
+
+use serving::{Serving, Snapshot};
+
+/// How far in the future a request's or event's time may be.
+const MAX_FUTURE_MS: i64 = 5 * 60_000;
+
+/// What an edge is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The registry: a folder or an object store's URL.
+    pub registry: String,
+    /// The pinned root document's bytes.
+    pub trust: Vec<u8>,
+    /// The channel to follow.
+    pub channel: String,
+    /// The surfaces to serve; all of the registry's where empty.
+    pub surfaces: Vec<String>,
+    /// Where histories, the spool and cached bundles are kept.
+    pub state: PathBuf,
+    /// Limits of each call into a guest.
+    pub limits: Limits,
+    /// How the spool writes.
+    pub spool: spool::Settings,
+}
+
+/// An edge.
+#[derive(Debug)]
+pub struct Runtime {
+    settings: Settings,
+    registry: Registry,
+    /// A registry of the same layout in the state folder: what was served last.
+    cache: Registry,
+    publishers: Trusted,
+    store: Store,
+    spool: Spool,
+    surfaces: RwLock<BTreeMap<String, Surface>>,
+    /// Taken for reading while an event is on its way from the spool to the store, for writing by a checkpoint.
+    folding: tokio::sync::RwLock<Position>,
+}
+
+/// One surface of an edge.
+#[derive(Debug, Default)]
+struct Surface {
+    serving: Option<Arc<Serving>>,
+    problem: Option<String>,
+    /// A pointer that failed; it is not tried again before the channel moves.
+    rejected: Option<u64>,
+}
+
+/// A request as an app sends it: the surface is named by the call, `id` and `ts` may be left out.
+pub type RankRequest = RequestEvent;
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The request; name it in impressions and interactions.
+    pub request: String,
+    /// The surface.
+    pub surface: String,
+    /// The bundle that answered.
+    pub bundle: Digest,
+    /// The snapshot it used.
+    pub tables: Digest,
+    /// The channel's arm.
+    pub arm: String,
+    /// Whether the fallback baseline ranked because the model failed.
+    pub fallback: bool,
+    /// The slate, best first.
+    pub items: Vec<RankedItem>,
+}
+
+/// One item of a slate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankedItem {
+    /// The item.
+    pub item: String,
+    /// Its place, from 0.
+    pub position: u32,
+    /// Its score; `null` where the model gave none.
+    pub score: Option<f32>,
+    /// Probability of this item at this place given those above; absent without exploration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propensity: Option<f32>,
+}
+
+/// What a surface serves.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// The bundles of its arms; empty where it serves nothing.
+    pub bundles: Vec<Digest>,
+    /// The newest snapshot of each arm.
+    pub tables: Vec<Digest>,
+    /// The pointer's sequence.
+    pub sequence: Option<u64>,
+    /// Why a newer pointer is not served, or that the served one has expired.
+    pub problem: Option<String>,
+}
+
+/// Why an edge cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The root document.
+    #[error("--trust: {0}")]
+    Trust(#[from] KeyError),
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The state folder.
+    #[error("the state folder {path}: {source}")]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The sandbox.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+/// Why a request or event gets no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// A surface that this edge does not serve.
+    #[error("this edge does not serve surface `{surface}`; it serves: {known}")]
+    UnknownSurface {
+        /// What was asked for.
+        surface: String,
+        /// What there is.
+        known: String,
+    },
+    /// No bundle yet.
+    #[error("surface `{surface}` has no bundle yet: {reason}")]
+    NoBundle {
+        /// Which.
+        surface: String,
+        /// Why.
+        reason: String,
+    },
+    /// A value out of range.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// A field that does not fit the schema.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// A time too far ahead.
+    #[error("`ts` is {ahead_ms} ms in the future, at most {MAX_FUTURE_MS} are allowed; check the clock")]
+    Future {
+        /// How far.
+        ahead_ms: i64,
+    },
+    /// The spool does not take it.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The process is stopping.
+    #[error("the edge is stopping")]
+    Stopping,
+}
+
+impl Runtime {
+    /// Opens the state folder, folds in what the store missed, and serves what was served last.
+    ///
+    /// The channels are read by [`Runtime::poll`].
+    ///
+    /// # Errors
+    /// A root document, registry or state folder that cannot be used.
+    pub async fn open(settings: Settings) -> Result<Runtime, OpenError> {
+        let root = Root::pinned(&settings.trust)?;
+        let publishers = root.trusted(Role::Publisher)?;
+        Host::shared()?;
+        let state = &settings.state;
+        std::fs::create_dir_all(state).map_err(|source| OpenError::State { path: state.clone(), source })?;
+        let cache = Registry::open(&state.join("cache").to_string_lossy())?;
+        let store = Store::open(&state.join("store.redb"))?;
+        let spool_folder = state.join("spool");
+        let spool = Spool::open(&spool_folder, settings.spool)?;
+        let position = fold_in(&store, &spool_folder)?;
+        let runtime = Runtime {
+            registry: Registry::open(&settings.registry)?,
+            cache,
+            publishers,
+            store,
+            spool,
+            surfaces: RwLock::default(),
+            folding: tokio::sync::RwLock::new(position),
+            settings,
+        };
+        let known = runtime.cache.surfaces(&runtime.settings.channel).await.unwrap_or_default();
+        for surface in known.iter().filter(|s| runtime.wants(s)) {
+            if let Err(problem) = runtime.serve_cached(surface).await {
+                runtime.report(surface, problem);
+            }
+        }
+        Ok(runtime)
+    }
+
+    /// Reads every channel once and swaps in what moved; problems are kept for [`Runtime::status`].
+    pub async fn poll(&self) {
+        let surfaces = if self.settings.surfaces.is_empty() {
+            match self.registry.surfaces(&self.settings.channel).await {
+                Ok(surfaces) => surfaces,
+                Err(e) => {
+                    tracing::warn!(error = %e, "the registry cannot be listed");
+                    self.known_surfaces()
+                }
+            }
+        } else {
+            self.settings.surfaces.clone()
+        };
+        for surface in surfaces {
+            if let Err(problem) = self.follow(&surface).await {
+                self.report(&surface, problem);
+            }
+        }
+    }
+
+    /// Ranks a request; its rows are in the spool when this returns.
+    ///
+    /// # Errors
+    /// A request that is refused, or a surface without a bundle. A failing model is no error: the fallback answers.
+    pub async fn rank(self: &Arc<Self>, mut event: RequestEvent) -> Result<Answer, AnswerError> {
+        let arrived = now_ms();
+        if event.id.is_empty() {
+            event.id = ulid::Ulid::new().to_string();
+        }
+        event.check()?;
+        check_time(event.ts, arrived)?;
+        let serving = self.serving(&event.surface)?;
+        let runtime = Arc::clone(self);
+        let answered = tokio::task::spawn_blocking(move || runtime.answer(&serving, event, arrived)).await;
+        let (record, answer) = answered.map_err(|_| AnswerError::Stopping)??;
+        self.spool.append(&[Entry::Rows(Box::new(record))]).await?;
+        Ok(answer)
+    }
+
+    /// Takes impressions; they are in the spool when this returns.
+    ///
+    /// # Errors
+    /// An impression that is refused; none of the list is taken then.
+    pub async fn impressions(&self, events: &[ImpressionEvent]) -> Result<(), AnswerError> {
+        let now = now_ms();
+        for event in events {
+            event.check()?;
+            check_time(event.ts, now)?;
+        }
+        let entries: Vec<Entry> = events.iter().map(|e| Entry::Impression(json(e))).collect();
+        self.spool.append(&entries).await?;
+        metrics::counter!("hearth_impressions_total").increment(events.len() as u64);
+        Ok(())
+    }
+
+    /// Takes interactions; they are in the spool and in the histories when this returns.
+    ///
+    /// # Errors
+    /// An interaction that is refused; none of the list is taken then.
+    pub async fn interactions(self: &Arc<Self>, events: Vec<InteractionEvent>) -> Result<(), AnswerError> {
+        let now = now_ms();
+        for event in &events {
+            event.check()?;
+            check_time(event.ts, now)?;
+        }
+        let entries: Vec<Entry> = events.iter().map(|e| Entry::Interaction(json(e))).collect();
+        let _on_its_way = self.folding.read().await;
+        self.spool.append(&entries).await?;
+        let count = events.len() as u64;
+        let runtime = Arc::clone(self);
+        let folded = tokio::task::spawn_blocking(move || runtime.store.insert(&events)).await;
+        folded.map_err(|_| AnswerError::Stopping)??;
+        metrics::counter!("hearth_interactions_total").increment(count);
+        Ok(())
+    }
+
+    /// Puts the histories on disk, so that a restart has less to fold in.
+    ///
+    /// # Errors
+    /// The store or the spool fails.
+    pub async fn checkpoint(&self) -> Result<(), AnswerError> {
+        let mut position = self.folding.write().await;
+        let reached = self.spool.append(&[]).await?;
+        if reached > *position {
+            self.store.checkpoint(reached)?;
+            *position = reached;
+        }
+        Ok(())
+    }
+
+    /// Checkpoints and closes the spool.
+    pub async fn close(&self) {
+        if let Err(e) = self.checkpoint().await {
+            tracing::error!(error = %e, "the last checkpoint failed; the spool has everything");
+        }
+        self.spool.close();
+    }
+
+    /// What every surface serves.
+    pub fn status(&self) -> BTreeMap<String, Status> {
+        let now = now_ms();
+        self.read_surfaces().iter().map(|(name, surface)| (name.clone(), surface.status(now))).collect()
+    }
+
+    fn answer(&self, serving: &Serving, event: RequestEvent, arrived: i64) -> Result<(Record, Answer), AnswerError> {
+        let arm = serving.arm_for(&event.user);
+        let snapshot = arm.snapshot_for(event.ts);
+        let request = Request::new(&event, None, &arm.encoder.schema)?;
+        let view = self.store.history(&event.user)?.view(event.ts, arm.encoder.history_length);
+        let started = std::time::Instant::now();
+        let (ranked, fallback) = match arm.ask(snapshot, &view, &request, &serving.pointer.salt) {
+            Ok(ranked) => (ranked, false),
+            Err(fault) => {
+                tracing::error!(surface = event.surface, bundle = %arm.arm.bundle, error = %fault, "the model failed; the fallback answers");
+                metrics::counter!("hearth_fallback_total", "surface" => event.surface.clone()).increment(1);
+                (arm.fall_back(snapshot, &view, &request, &serving.pointer.salt), true)
+            }
+        };
+        metrics::histogram!("hearth_rank_seconds", "surface" => event.surface.clone()).record(started.elapsed());
+        metrics::counter!("hearth_requests_total", "surface" => event.surface.clone(), "arm" => arm.arm.name.clone()).increment(1);
+        let answer = Answer {
+            request: event.id.clone(),
+            surface: event.surface.clone(),
+            bundle: arm.arm.bundle,
+            tables: snapshot.digest,
+            arm: arm.arm.name.clone(),
+            fallback,
+            items: items(&ranked),
+        };
+        let record = Record {
+            request: event.id,
+            user: event.user,
+            surface: event.surface,
+            ts: event.ts,
+            offset_min: event.offset_min,
+            arrived,
+            bundle: Some(arm.arm.bundle),
+            encoder: arm.encoder_hash,
+            tables: snapshot.digest,
+            arm: arm.arm.name.clone(),
+            weight: arm.arm.weight,
+            history_length: arm.encoder.history_length,
+            fallback,
+            rows: ranked.rows,
+        };
+        Ok((record, answer))
+    }
+
+    /// Looks at one channel and swaps in what it names.
+    async fn follow(&self, surface: &str) -> Result<(), String> {
+        let channel = &self.settings.channel;
+        let key = format!("{surface}/{channel}");
+        let seen = self.store.sequence(&key).map_err(|e| e.to_string())?;
+        let (pointer, bytes) = self
+            .registry
+            .channel(surface, channel, &self.publishers, seen, now_ms())
+            .await
+            .map_err(|e| e.to_string())?;
+        let (current, rejected) = match self.read_surfaces().get(surface) {
+            Some(s) => (s.serving.clone(), s.rejected),
+            None => (None, None),
+        };
+        if rejected == Some(pointer.sequence) || current.as_ref().is_some_and(|c| c.pointer == pointer) {
+            return Ok(());
+        }
+        let sequence = pointer.sequence;
+        match Serving::load(&self.registry, Some(&self.cache), pointer, current.as_deref(), self.settings.limits).await {
+            Ok(serving) => {
+                self.store.set_sequence(&key, sequence).map_err(|e| e.to_string())?;
+                self.cache.put(&format!("channels/{key}"), bytes).await.map_err(|e| e.to_string())?;
+                tracing::info!(surface, sequence, "serving");
+                self.swap(surface, serving);
+                Ok(())
+            }
+            Err(e) => {
+                metrics::counter!("hearth_rejected_total", "surface" => surface.to_owned()).increment(1);
+                self.with_surface(surface, |s| s.rejected = Some(sequence));
+                Err(format!("sequence {sequence} is refused: {e}"))
+            }
+        }
+    }
+
+    /// Serves the pointer that was accepted last, also when it has expired since.
+    async fn serve_cached(&self, surface: &str) -> Result<(), String> {
+        let channel = &self.settings.channel;
+        let (pointer, _) = self
+            .cache
+            .channel(surface, channel, &self.publishers, None, i64::MIN)
+            .await
+            .map_err(|e| e.to_string())?;
+        let serving =
+            Serving::load(&self.cache, None, pointer, None, self.settings.limits).await.map_err(|e| e.to_string())?;
+        self.swap(surface, serving);
+        Ok(())
+    }
+
+    fn swap(&self, surface: &str, serving: Serving) {
+        self.with_surface(surface, |s| *s = Surface { serving: Some(Arc::new(serving)), problem: None, rejected: None });
+    }
+
+    fn report(&self, surface: &str, problem: String) {
+        tracing::warn!(surface, problem, "the edge keeps serving what it has");
+        self.with_surface(surface, |s| s.problem = Some(problem));
+    }
+
+    fn with_surface(&self, surface: &str, f: impl FnOnce(&mut Surface)) {
+        let mut surfaces = self.surfaces.write().unwrap_or_else(PoisonError::into_inner);
+        f(surfaces.entry(surface.to_owned()).or_default());
+    }
+
+    fn read_surfaces(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Surface>> {
+        self.surfaces.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known_surfaces(&self) -> Vec<String> {
+        self.read_surfaces().keys().cloned().collect()
+    }
+
+    fn serving(&self, surface: &str) -> Result<Arc<Serving>, AnswerError> {
+        let surfaces = self.read_surfaces();
+        match surfaces.get(surface) {
+            Some(Surface { serving: Some(serving), .. }) => Ok(Arc::clone(serving)),
+            Some(Surface { problem, .. }) => {
+                let reason = problem.clone().unwrap_or_else(|| "the channel was not read yet".into());
+                Err(AnswerError::NoBundle { surface: surface.to_owned(), reason })
+            }
+            None if self.settings.surfaces.iter().any(|s| s == surface) || surfaces.is_empty() => {
+                let reason = format!("no channel `{}` was found in {}", self.settings.channel, self.registry.name());
+                Err(AnswerError::NoBundle { surface: surface.to_owned(), reason })
+            }
+            None => {
+                let known: Vec<&str> = surfaces.keys().map(String::as_str).collect();
+                Err(AnswerError::UnknownSurface { surface: surface.to_owned(), known: known.join(", ") })
+            }
+        }
+    }
+
+    fn wants(&self, surface: &str) -> bool {
+        self.settings.surfaces.is_empty() || self.settings.surfaces.iter().any(|s| s == surface)
+    }
+}
+
+impl Surface {
+    fn status(&self, now: i64) -> Status {
+        let expired = self.serving.as_ref().filter(|s| now > s.pointer.expires);
+        let expired = expired.map(|s| format!("the pointer expired at {}; it is served until a newer one comes", s.pointer.expires));
+        Status {
+            bundles: self.serving.iter().flat_map(|s| s.arms.iter().map(|a| a.arm.bundle)).collect(),
+            tables: self.serving.iter().flat_map(|s| s.arms.iter().map(|a| a.newest().digest)).collect(),
+            sequence: self.serving.as_ref().map(|s| s.pointer.sequence),
+            problem: self.problem.clone().or(expired),
+        }
+    }
+}
+
+impl serving::Arm {
+    /// The model's answer.
+    fn ask(
+        &self,
+        snapshot: &Snapshot,
+        history: &HistoryView,
+        request: &Request,
+        salt: &str,
+    ) -> Result<Ranked, HostError> {
+        let call = Call {
+            histories: vec![history.clone()],
+            requests: vec![(0, request.clone())],
+            salt: salt.to_owned(),
+        };
+        let ranked = snapshot.guest.rank(&call)?.pop().ok_or(HostError::Reply { reason: "no answer".into() })?;
+        if ranked.nan_scores > 0 {
+            metrics::counter!("hearth_nan_scores_total").increment(ranked.nan_scores.into());
+        }
+        Ok(ranked)
+    }
+
+    /// The answer of the fallback baseline, computed natively.
+    fn fall_back(&self, snapshot: &Snapshot, history: &HistoryView, request: &Request, salt: &str) -> Ranked {
+        let parts = Parts { encoder: &self.encoder, policy: &self.policy, tables: &snapshot.tables };
+        let baseline = self.encoder.baselines.iter().find(|b| b.name == self.policy.fallback);
+        parts.rank(history, request, salt, |values| Scored {
+            scores: baseline.map(|b| self.encoder.baseline(b, values)).unwrap_or_default(),
+            vectors: self.encoder.encode(values).unwrap_or_default(),
+        })
+    }
+}
+
+fn items(ranked: &Ranked) -> Vec<RankedItem> {
+    let rows = &ranked.rows;
+    let known = |x: f32| (!x.is_nan()).then_some(x);
+    let slate = rows.items.iter().enumerate().filter(|(i, _)| rows.ranks[*i] != UNRANKED);
+    slate
+        .map(|(i, item)| RankedItem {
+            item: item.clone(),
+            position: rows.ranks[i],
+            score: known(rows.scores[i]),
+            propensity: known(rows.propensity[i]),
+        })
+        .collect()
+}
+
+/// Folds what the spool has and the store does not into the histories.
+fn fold_in(store: &Store, spool_folder: &std::path::Path) -> Result<Position, OpenError> {
+    let from = store.position()?;
+    let missed = spool::read_from(spool_folder, from)?;
+    let reached = missed.last().map_or(from, |(_, position)| *position);
+    let interactions: Vec<InteractionEvent> = missed
+        .iter()
+        .filter_map(|(entry, _)| match entry {
+            Entry::Interaction(json) => serde_json::from_str(json).ok(),
+            _ => None,
+        })
+        .collect();
+    store.insert(&interactions)?;
+    store.checkpoint(reached)?;
+    Ok(reached)
+}
+
+fn check_time(ts: i64, now: i64) -> Result<(), AnswerError> {
+    let ahead_ms = ts.saturating_sub(now);
+    if ahead_ms > MAX_FUTURE_MS { Err(AnswerError::Future { ahead_ms }) } else { Ok(()) }
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as i64
+}
+
+fn json(event: &impl Serialize) -> String {
+    serde_json::to_string(event).expect("events are plain data with string keys")
+}

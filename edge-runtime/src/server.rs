@@ -1,0 +1,199 @@
+//! The edge server: the [`Runtime`] over HTTP.
+//!
+//! One failure is one status and one stable code, in one match; errors are `application/problem+json`.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use shared_features::event::{Attributes, Candidate, ImpressionEvent, InteractionEvent, RequestEvent};
+
+use crate::runtime::{AnswerError, Runtime, now_ms};
+
+mod openapi;
+
+/// Largest body.
+const MAX_BODY: usize = 4 << 20;
+
+#[derive(Clone)]
+struct App {
+    runtime: Arc<Runtime>,
+    metrics: PrometheusHandle,
+}
+
+/// The body of a rank request; the surface is in the path.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RankBody {
+    /// Generated where absent.
+    #[serde(default)]
+    id: String,
+    /// Milliseconds since the epoch; now where absent.
+    #[serde(default)]
+    ts: Option<i64>,
+    #[serde(default)]
+    offset_min: i16,
+    user: String,
+    #[serde(default)]
+    attributes: Attributes,
+    #[serde(default)]
+    context: Attributes,
+    #[serde(default)]
+    candidates: Vec<Candidate>,
+    #[serde(default)]
+    exclude: Vec<String>,
+}
+
+/// An error as RFC 9457 has it.
+#[derive(Debug, Serialize)]
+struct Problem {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    /// Stable, for programs.
+    code: &'static str,
+    /// What to do, for people.
+    detail: String,
+}
+
+#[derive(Debug)]
+enum ServerError {
+    Answer(AnswerError),
+    Body(String),
+    TooLarge,
+    NotFound,
+}
+
+/// The routes of an edge.
+pub fn router(runtime: Arc<Runtime>, metrics: PrometheusHandle) -> Router {
+    Router::new()
+        .route("/v1/{surface}/rank", post(rank))
+        .route("/v1/impressions", post(impressions))
+        .route("/v1/interactions", post(interactions))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(render_metrics))
+        .route("/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], openapi::DOCUMENT) }))
+        .fallback(|| async { ServerError::NotFound })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(tower_http::trace::TraceLayer::new_for_http())
+        .with_state(App { runtime, metrics })
+}
+
+async fn rank(
+    State(app): State<App>,
+    Path(surface): Path<String>,
+    body: Result<Json<serde_json::Value>, JsonRejection>,
+) -> Result<Response, ServerError> {
+    let body: RankBody = parse(body)?;
+    let event = RequestEvent {
+        id: body.id,
+        ts: body.ts.unwrap_or_else(now_ms),
+        offset_min: body.offset_min,
+        user: body.user,
+        surface,
+        attributes: body.attributes,
+        context: body.context,
+        candidates: body.candidates,
+        exclude: body.exclude,
+    };
+    Ok(Json(app.runtime.rank(event).await?).into_response())
+}
+
+async fn impressions(
+    State(app): State<App>,
+    body: Result<Json<serde_json::Value>, JsonRejection>,
+) -> Result<Response, ServerError> {
+    let events: Vec<ImpressionEvent> = parse_many(body)?;
+    app.runtime.impressions(&events).await?;
+    Ok((StatusCode::ACCEPTED, Json(serde_json::json!({ "accepted": events.len() }))).into_response())
+}
+
+async fn interactions(
+    State(app): State<App>,
+    body: Result<Json<serde_json::Value>, JsonRejection>,
+) -> Result<Response, ServerError> {
+    let events: Vec<InteractionEvent> = parse_many(body)?;
+    let accepted = events.len();
+    app.runtime.interactions(events).await?;
+    Ok((StatusCode::ACCEPTED, Json(serde_json::json!({ "accepted": accepted }))).into_response())
+}
+
+async fn ready(State(app): State<App>) -> Response {
+    let surfaces = app.runtime.status();
+    let ready = surfaces.values().any(|s| !s.bundles.is_empty());
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(serde_json::json!({ "ready": ready, "surfaces": surfaces }))).into_response()
+}
+
+async fn render_metrics(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()).into_response()
+}
+
+/// A body of a type; the error names the field.
+fn parse<T: DeserializeOwned>(body: Result<Json<serde_json::Value>, JsonRejection>) -> Result<T, ServerError> {
+    let Json(value) = body?;
+    serde_json::from_value(value).map_err(|e| ServerError::Body(e.to_string()))
+}
+
+/// A body that is one event or a list of them; the error names the field and the place in the list.
+fn parse_many<T: DeserializeOwned>(body: Result<Json<serde_json::Value>, JsonRejection>) -> Result<Vec<T>, ServerError> {
+    let Json(value) = body?;
+    let values = match value {
+        serde_json::Value::Array(values) => values,
+        one => return Ok(vec![serde_json::from_value(one).map_err(|e| ServerError::Body(e.to_string()))?]),
+    };
+    let event = |(k, value)| serde_json::from_value(value).map_err(|e| ServerError::Body(format!("entry {k}: {e}")));
+    values.into_iter().enumerate().map(event).collect()
+}
+
+impl From<AnswerError> for ServerError {
+    fn from(error: AnswerError) -> Self {
+        ServerError::Answer(error)
+    }
+}
+
+impl From<JsonRejection> for ServerError {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ServerError::TooLarge,
+            _ => ServerError::Body(rejection.body_text()),
+        }
+    }
+}
+
+impl IntoResponse for ServerError {
+    fn into_response(self) -> Response {
+        let (status, code, title) = match &self {
+            ServerError::Answer(error) => match error {
+                AnswerError::UnknownSurface { .. } => (StatusCode::NOT_FOUND, "unknown_surface", "Unknown surface"),
+                AnswerError::NoBundle { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_bundle", "No bundle yet"),
+                AnswerError::Event(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_event", "Invalid event"),
+                AnswerError::Schema(_) => (StatusCode::UNPROCESSABLE_ENTITY, "schema_mismatch", "Does not fit the schema"),
+                AnswerError::Future { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "future_timestamp", "Timestamp in the future"),
+                AnswerError::Spool(_) | AnswerError::Store(_) => {
+                    (StatusCode::INTERNAL_SERVER_ERROR, "storage_failed", "Storage failed")
+                }
+                AnswerError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The edge is stopping"),
+            },
+            ServerError::Body(_) => (StatusCode::BAD_REQUEST, "malformed_body", "Malformed body"),
+            ServerError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
+            ServerError::NotFound => (StatusCode::NOT_FOUND, "not_found", "Not found"),
+        };
+        let detail = match self {
+            ServerError::Answer(error) => error.to_string(),
+            ServerError::Body(detail) => detail,
+            ServerError::TooLarge => format!("a body has at most {MAX_BODY} bytes; send several"),
+            ServerError::NotFound => "see /openapi.json for what this edge answers".into(),
+        };
+        let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), code, detail };
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
+    }
+}

@@ -1,0 +1,411 @@
+//! The spool: what an edge logs, in append-only segments on disk.
+//!
+//! What is acknowledged was written to the file, so a killed process loses nothing;
+//! an `fsync` every [`Settings::sync`] bounds what a power failure can take.
+//!
+//! A segment is `spool-<number>.hearth`: the eight bytes `HEARTHS1`, then frames of
+//! `length u32 LE, CRC-32 u32 LE, payload`. A payload is an [`Entry`] through the codec.
+//! A torn last frame is cut off when the spool is opened; anything else that does not check is an error.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use shared_features::codec;
+use shared_features::event::{ImpressionEvent, InteractionEvent};
+use shared_features::feature_log::Record;
+use tokio::sync::oneshot;
+
+const MAGIC: &[u8; 8] = b"HEARTHS1";
+const HEADER: usize = 8;
+/// Largest payload.
+const MAX_PAYLOAD: u32 = 64 << 20;
+
+/// One thing that is logged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Entry {
+    /// The rows of a request.
+    Rows(Box<Record>),
+    /// An impression, as JSON.
+    Impression(String),
+    /// An interaction, as JSON.
+    Interaction(String),
+}
+
+/// How a spool writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Time between two `fsync`s.
+    pub sync: Duration,
+    /// A segment ends when it is larger.
+    pub segment_bytes: u64,
+}
+
+/// A place in a spool: everything before it has been written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Position {
+    /// Number of the segment.
+    pub segment: u64,
+    /// Byte in it.
+    pub offset: u64,
+}
+
+/// A spool that is written to.
+#[derive(Debug)]
+pub struct Spool {
+    requests: Mutex<Option<Sender<Request>>>,
+    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    failed: Arc<Mutex<Option<String>>>,
+}
+
+/// Why a spool cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpoolError {
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A frame that does not check, before the end.
+    #[error("{path}, byte {offset}: {reason}; move the file away to go on without it")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The writer has stopped.
+    #[error("the spool cannot be written: {reason}")]
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+}
+
+struct Request {
+    frames: Vec<u8>,
+    written: oneshot::Sender<Position>,
+}
+
+struct Writer {
+    folder: PathBuf,
+    settings: Settings,
+    file: File,
+    position: Position,
+    dirty: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { sync: Duration::from_millis(100), segment_bytes: 64 << 20 }
+    }
+}
+
+impl Spool {
+    /// Opens a folder, cuts off a torn last frame, and starts the writer.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, or a segment that is corrupt before its end.
+    pub fn open(folder: &Path, settings: Settings) -> Result<Spool, SpoolError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| SpoolError::Io { path, source }
+        };
+        std::fs::create_dir_all(folder).map_err(io(folder))?;
+        let last = segments(folder)?.pop();
+        let (path, segment) = match last {
+            Some((segment, path)) => (path, segment),
+            None => (segment_path(folder, 1), 1),
+        };
+        let mut file =
+            OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(io(&path))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io(&path))?;
+        let whole = if bytes.len() < HEADER {
+            file.set_len(0).map_err(io(&path))?;
+            file.write_all(MAGIC).map_err(io(&path))?;
+            HEADER as u64
+        } else {
+            let mut end = HEADER as u64;
+            for frame in Frames::new(&path, &bytes)? {
+                end = frame?.1;
+            }
+            file.set_len(end).map_err(io(&path))?;
+            end
+        };
+        let cut = (bytes.len() as u64).saturating_sub(whole);
+        if cut > 0 {
+            tracing::warn!(path = %path.display(), bytes = cut, "cut off a torn frame that was never acknowledged");
+        }
+        let writer = Writer {
+            folder: folder.to_owned(),
+            settings,
+            file,
+            position: Position { segment, offset: whole },
+            dirty: true,
+        };
+        let (requests, receiver) = channel();
+        let failed = Arc::new(Mutex::new(None));
+        let report = Arc::clone(&failed);
+        let thread = std::thread::Builder::new()
+            .name("hearth-spool".into())
+            .spawn(move || {
+                if let Err(e) = writer.run(&receiver) {
+                    tracing::error!(error = %e, "the spool has stopped");
+                    *report.lock().unwrap_or_else(PoisonError::into_inner) = Some(e.to_string());
+                }
+            })
+            .map_err(io(folder))?;
+        Ok(Spool { requests: Mutex::new(Some(requests)), writer: Mutex::new(Some(thread)), failed })
+    }
+
+    /// Writes entries; when this returns they are in the file.
+    ///
+    /// # Errors
+    /// The disk does not take them.
+    pub async fn append(&self, entries: &[Entry]) -> Result<Position, SpoolError> {
+        let mut frames = Vec::new();
+        for entry in entries {
+            let payload = codec::encode(entry);
+            frames.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+            frames.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
+            frames.extend_from_slice(&payload);
+        }
+        let (written, done) = oneshot::channel();
+        let sent = match &*self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(requests) => requests.send(Request { frames, written }).is_ok(),
+            None => false,
+        };
+        if sent && let Ok(position) = done.await {
+            return Ok(position);
+        }
+        let reason = self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Err(SpoolError::Stopped { reason: reason.unwrap_or_else(|| "it is closed".into()) })
+    }
+
+    /// Writes what is waiting, syncs and stops.
+    pub fn close(&self) {
+        drop(self.requests.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic of the writer has been reported by its thread.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Writer {
+    fn run(mut self, requests: &Receiver<Request>) -> io::Result<()> {
+        let mut next_sync = Instant::now() + self.settings.sync;
+        loop {
+            let first = match requests.recv_timeout(next_sync.saturating_duration_since(Instant::now())) {
+                Ok(request) => Some(request),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return self.sync(),
+            };
+            // Everything that waits goes into one write.
+            let waiting: Vec<Request> = first.into_iter().chain(requests.try_iter()).collect();
+            let bytes: Vec<u8> = waiting.iter().flat_map(|r| r.frames.iter().copied()).collect();
+            if !bytes.is_empty() {
+                self.file.write_all(&bytes)?;
+                self.position.offset += bytes.len() as u64;
+                self.dirty = true;
+            }
+            for request in waiting {
+                // Whoever asked may have gone away.
+                let _ = request.written.send(self.position);
+            }
+            if Instant::now() >= next_sync {
+                self.sync()?;
+                next_sync = Instant::now() + self.settings.sync;
+            }
+            if self.position.offset > self.settings.segment_bytes {
+                self.next_segment()?;
+            }
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.dirty) {
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    fn next_segment(&mut self) -> io::Result<()> {
+        self.sync()?;
+        let segment = self.position.segment + 1;
+        let path = segment_path(&self.folder, segment);
+        self.file = OpenOptions::new().create_new(true).append(true).open(path)?;
+        self.file.write_all(MAGIC)?;
+        self.position = Position { segment, offset: HEADER as u64 };
+        self.dirty = true;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+/// Reads all entries of a folder from a position on, in order, with the position after each.
+///
+/// # Errors
+/// A segment that cannot be read, or is corrupt before its end; a torn end of the last segment ends the reading.
+pub fn read_from(folder: &Path, from: Position) -> Result<Vec<(Entry, Position)>, SpoolError> {
+    let mut entries = Vec::new();
+    for (segment, path) in segments(folder)? {
+        if segment < from.segment {
+            continue;
+        }
+        let bytes = std::fs::read(&path).map_err(|source| SpoolError::Io { path: path.clone(), source })?;
+        if bytes.len() < HEADER {
+            continue;
+        }
+        for frame in Frames::new(&path, &bytes)? {
+            let (payload, end) = frame?;
+            let position = Position { segment, offset: end };
+            if position <= from {
+                continue;
+            }
+            let entry = codec::decode(payload, "spool entry").map_err(|e| SpoolError::Corrupt {
+                path: path.clone(),
+                offset: end - payload.len() as u64,
+                reason: e.to_string(),
+            })?;
+            entries.push((entry, position));
+        }
+    }
+    Ok(entries)
+}
+
+/// What a spool holds, each request, impression and interaction once.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Rows, in the order of arrival.
+    pub records: Vec<Record>,
+    /// Impressions.
+    pub impressions: Vec<ImpressionEvent>,
+    /// Interactions.
+    pub interactions: Vec<InteractionEvent>,
+    /// Entries whose id was there before, such as a client's second try.
+    pub duplicates: u64,
+}
+
+/// Reads a spool for a trainer: duplicates are dropped and counted.
+///
+/// # Errors
+/// See [`read_from`].
+pub fn read(folder: &Path) -> Result<Contents, SpoolError> {
+    let mut contents = Contents::default();
+    let mut seen: BTreeSet<(u8, String)> = BTreeSet::new();
+    for (entry, _) in read_from(folder, Position::default())? {
+        let malformed = |e: serde_json::Error| SpoolError::Corrupt {
+            path: folder.to_owned(),
+            offset: 0,
+            reason: format!("an event is not JSON: {e}"),
+        };
+        let mut new = |kind: u8, id: &str| {
+            let new = seen.insert((kind, id.to_owned()));
+            contents.duplicates += u64::from(!new);
+            new
+        };
+        match entry {
+            Entry::Rows(record) if new(0, &record.request) => contents.records.push(*record),
+            Entry::Rows(_) => {}
+            Entry::Impression(json) => {
+                let event: ImpressionEvent = serde_json::from_str(&json).map_err(malformed)?;
+                if new(1, &event.id) {
+                    contents.impressions.push(event);
+                }
+            }
+            Entry::Interaction(json) => {
+                let event: InteractionEvent = serde_json::from_str(&json).map_err(malformed)?;
+                if new(2, &event.id) {
+                    contents.interactions.push(event);
+                }
+            }
+        }
+    }
+    Ok(contents)
+}
+
+/// The whole frames of a segment, with the byte after each; a torn last frame ends them.
+struct Frames<'a> {
+    path: &'a Path,
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Frames<'a> {
+    fn new(path: &'a Path, bytes: &'a [u8]) -> Result<Self, SpoolError> {
+        if bytes.get(..HEADER) != Some(MAGIC) {
+            let reason = "this is no segment of a spool".to_owned();
+            return Err(SpoolError::Corrupt { path: path.to_owned(), offset: 0, reason });
+        }
+        Ok(Frames { path, bytes, at: HEADER })
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Result<(&'a [u8], u64), SpoolError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = &self.bytes[self.at..];
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (crc, rest) = rest.split_first_chunk::<4>()?;
+        let length = u32::from_le_bytes(*length);
+        let payload = rest.get(..length as usize);
+        let corrupt = |reason: &str| {
+            let (path, offset) = (self.path.to_owned(), self.at as u64);
+            Some(Err(SpoolError::Corrupt { path, offset, reason: reason.into() }))
+        };
+        match payload {
+            // Only the end of a file can be torn: a frame that reaches beyond it.
+            None if length <= MAX_PAYLOAD => None,
+            None => corrupt("a frame's length is impossible"),
+            Some(payload) if crc32fast::hash(payload) == u32::from_le_bytes(*crc) => {
+                self.at += 8 + payload.len();
+                Some(Ok((payload, self.at as u64)))
+            }
+            // The last frame of a file may have been written in part by a failing disk.
+            Some(payload) if payload.len() == rest.len() => None,
+            Some(_) => corrupt("a frame's checksum does not fit"),
+        }
+    }
+}
+
+fn segments(folder: &Path) -> Result<Vec<(u64, PathBuf)>, SpoolError> {
+    let io = |source| SpoolError::Io { path: folder.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let number = path
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_prefix("spool-")?.strip_suffix(".hearth")?.parse().ok());
+        if let Some(number) = number {
+            found.push((number, path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn segment_path(folder: &Path, segment: u64) -> PathBuf {
+    folder.join(format!("spool-{segment:08}.hearth"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! Histories on disk, in redb: `user -> history`, and what an edge must remember over a restart.
+//!
+//! A history is a set keyed by interaction id, so folding an entry in twice changes nothing.
+//! Writes are not synced one by one: the [`crate::spool`] has every acknowledged interaction, and the store remembers
+//! up to which place of it everything is in; what comes after that place is folded in again on start.
+
+use std::path::{Path, PathBuf};
+
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use shared_features::codec::{self, CodecError};
+use shared_features::event::InteractionEvent;
+use shared_features::history::{Entry, History};
+
+use crate::spool::Position;
+
+const HISTORIES: TableDefinition<&str, &[u8]> = TableDefinition::new("histories");
+const SEQUENCES: TableDefinition<&str, u64> = TableDefinition::new("sequences");
+const POSITION: TableDefinition<(), &[u8]> = TableDefinition::new("spool_position");
+
+/// The store.
+#[derive(Debug)]
+pub struct Store {
+    database: Database,
+    path: PathBuf,
+}
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database fails.
+    #[error("{path}: {source}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<redb::Error>,
+    },
+    /// Stored bytes of another version.
+    #[error("{path}: {source}")]
+    Codec {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: CodecError,
+    },
+}
+
+impl Store {
+    /// Opens or makes the database file.
+    ///
+    /// # Errors
+    /// A file that is no database or cannot be written.
+    pub fn open(path: &Path) -> Result<Store, StoreError> {
+        let error = |source: redb::Error| StoreError::Database { path: path.to_owned(), source: Box::new(source) };
+        let database = Database::create(path).map_err(|e| error(e.into()))?;
+        let store = Store { database, path: path.to_owned() };
+        store.write(Durability::Immediate, |transaction| {
+            transaction.open_table(HISTORIES)?;
+            transaction.open_table(SEQUENCES)?;
+            transaction.open_table(POSITION)?;
+            Ok(())
+        })?;
+        Ok(store)
+    }
+
+    /// A user's history; empty where there is none.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn history(&self, user: &str) -> Result<History, StoreError> {
+        let stored = self.read(|transaction| {
+            let table = transaction.open_table(HISTORIES)?;
+            Ok(table.get(user)?.map(|bytes| bytes.value().to_vec()))
+        })?;
+        stored.map_or_else(|| Ok(History::default()), |bytes| self.decode_history(&bytes))
+    }
+
+    /// Folds interactions into their users' histories; returns how many were new.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn insert(&self, interactions: &[InteractionEvent]) -> Result<u64, StoreError> {
+        let mut broken = None;
+        let new = self.write(Durability::None, |transaction| {
+            let mut table = transaction.open_table(HISTORIES)?;
+            let mut new = 0;
+            for interaction in interactions {
+                let stored = table.get(interaction.user.as_str())?.map(|bytes| bytes.value().to_vec());
+                let mut history = match stored.map(|bytes| self.decode_history(&bytes)).transpose() {
+                    Ok(history) => history.unwrap_or_default(),
+                    Err(e) => {
+                        broken = Some(e);
+                        break;
+                    }
+                };
+                if history.insert(Entry::from(interaction)) {
+                    table.insert(interaction.user.as_str(), history.to_bytes().as_slice())?;
+                    new += 1;
+                }
+            }
+            Ok(new)
+        })?;
+        broken.map_or(Ok(new), Err)
+    }
+
+    /// The highest sequence seen of a channel.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn sequence(&self, channel: &str) -> Result<Option<u64>, StoreError> {
+        self.read(|transaction| Ok(transaction.open_table(SEQUENCES)?.get(channel)?.map(|s| s.value())))
+    }
+
+    /// Remembers a channel's sequence; on disk when this returns.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn set_sequence(&self, channel: &str, sequence: u64) -> Result<(), StoreError> {
+        self.write(Durability::Immediate, |transaction| {
+            transaction.open_table(SEQUENCES)?.insert(channel, sequence)?;
+            Ok(())
+        })
+    }
+
+    /// The place in the spool up to which everything is in the histories.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn position(&self) -> Result<Position, StoreError> {
+        let stored = self.read(|transaction| {
+            Ok(transaction.open_table(POSITION)?.get(())?.map(|bytes| bytes.value().to_vec()))
+        })?;
+        stored.map_or(Ok(Position::default()), |bytes| {
+            codec::decode(&bytes, "spool position").map_err(|source| self.codec_error(source))
+        })
+    }
+
+    /// Puts everything on disk, with the place in the spool that it goes up to.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn checkpoint(&self, position: Position) -> Result<(), StoreError> {
+        self.write(Durability::Immediate, |transaction| {
+            transaction.open_table(POSITION)?.insert((), codec::encode(&position).as_slice())?;
+            Ok(())
+        })
+    }
+
+    fn decode_history(&self, bytes: &[u8]) -> Result<History, StoreError> {
+        History::from_bytes(bytes).map_err(|source| self.codec_error(source))
+    }
+
+    fn codec_error(&self, source: CodecError) -> StoreError {
+        StoreError::Codec { path: self.path.clone(), source }
+    }
+
+    fn read<T>(&self, f: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let run = || -> Result<T, redb::Error> { f(&self.database.begin_read()?) };
+        run().map_err(|source| StoreError::Database { path: self.path.clone(), source: Box::new(source) })
+    }
+
+    fn write<T>(
+        &self,
+        durability: Durability,
+        f: impl FnOnce(&redb::WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        let run = || -> Result<T, redb::Error> {
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_durability(durability)?;
+            let result = f(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        };
+        run().map_err(|source| StoreError::Database { path: self.path.clone(), source: Box::new(source) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interaction(id: &str, user: &str, ts: i64) -> InteractionEvent {
+        InteractionEvent {
+            id: id.into(),
+            ts,
+            offset_min: None,
+            user: user.into(),
+            item: "item".into(),
+            action: "play".into(),
+            surface: None,
+            request: None,
+            dwell_ms: None,
+            completion: None,
+        }
+    }
+
+    #[test]
+    fn histories_sequences_and_the_position_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        let position = Position { segment: 3, offset: 77 };
+        {
+            let store = Store::open(&path).unwrap();
+            assert_eq!(store.position().unwrap(), Position::default());
+            assert_eq!(store.insert(&[interaction("a", "u", 1), interaction("b", "u", 2)]).unwrap(), 2);
+            assert_eq!(store.insert(&[interaction("a", "u", 1), interaction("c", "v", 3)]).unwrap(), 1);
+            store.set_sequence("podcasts/stable", 9).unwrap();
+            store.checkpoint(position).unwrap();
+        }
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.history("u").unwrap().entries().len(), 2);
+        assert_eq!(store.history("nobody").unwrap(), History::default());
+        assert_eq!(store.sequence("podcasts/stable").unwrap(), Some(9));
+        assert_eq!(store.sequence("other").unwrap(), None);
+        assert_eq!(store.position().unwrap(), position);
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        std::fs::write(&path, b"not a database, but long enough to be looked at as one").unwrap();
+        assert!(Store::open(&path).unwrap_err().to_string().contains("store.redb"));
+    }
+}
