@@ -73,3 +73,49 @@ fn what_cannot_be_learned_is_refused() {
         assert!(matches!(Learner::Lambdamart(settings).check(), Err(LearnerError::Setting { .. })));
     }
 }
+
+/// Rows, and XGBoost's raw predictions on them: `trainer/fixtures/xgboost-rank/make.py` wrote them.
+fn xgboost_fixture() -> (TrainingSet, Vec<u32>) {
+    let (mut x, mut labels, mut groups, mut expected) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for line in include_str!("../../../fixtures/xgboost-rank/rows.csv").lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let request: usize = cells[0].parse().unwrap();
+        groups.resize(groups.len().max(request + 1), 0);
+        groups[request] += 1;
+        labels.push(cells[1].parse().unwrap());
+        x.extend(cells[2..8].iter().map(|cell| if cell.is_empty() { f32::NAN } else { cell.parse().unwrap() }));
+        expected.push(u32::from_str_radix(cells[8], 16).unwrap());
+    }
+    (TrainingSet::new(6, x, labels, groups).unwrap(), expected)
+}
+
+#[test]
+fn the_xgboost_objective_predicts_what_xgboost_predicts_to_the_bit() {
+    let (data, expected) = xgboost_fixture();
+    let settings = lambdamart::Settings {
+        objective: lambdamart::RankObjective::Xgboost,
+        trees: 30,
+        leaves: 8,
+        min_rows: 1,
+        min_hessian: 0.1,
+        l2: 1.0,
+        bins: 64,
+        ..Default::default()
+    };
+    let fitted = Learner::Lambdamart(settings).fit(&data, 0, &nothing).unwrap();
+    let got: Vec<u32> = fitted.training_scores.iter().map(|s| s.to_bits()).collect();
+    let different = got.iter().zip(&expected).filter(|(a, b)| a != b).count();
+    assert_eq!(different, 0, "rows of {} whose bits differ", expected.len());
+}
+
+#[test]
+fn the_number_of_threads_changes_no_byte() {
+    let data = generated(60, true);
+    let settings = lambdamart::Settings { trees: 20, feature_share: 0.5, row_share: 0.7, ..Default::default() };
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| Learner::Lambdamart(settings.clone()).fit(&data, 3, &nothing).unwrap().onnx)
+    };
+    let one = with(1);
+    assert!(one == with(2) && one == with(5), "models of 1, 2 and 5 threads are equal");
+}
