@@ -12,7 +12,7 @@ mod keys;
 mod publish;
 mod replay;
 mod run;
-// mod simulate;
+mod simulate;
 mod tables;
 pub mod terminal;
 mod train;
@@ -57,7 +57,7 @@ commands! {
     // Demo(demo::Demo),
     Keys(keys::Keys),
     Import(import::Import),
-    // Simulate(simulate::Simulate),
+    Simulate(simulate::Simulate),
     Replay(replay::Replay),
     Train(train::Train),
     Evaluate(evaluate::Evaluate),

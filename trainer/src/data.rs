@@ -1,6 +1,6 @@
 //! Data: everything from raw events to a labelled feature log.
 //!
-//! A DATA folder ([`store`]) is made by [`import`] or a simulator; [`replay`] drives it through the engine into a
+//! A DATA folder ([`store`]) is made by [`import`] or [`simulate`]; [`replay`] drives it through the engine into a
 //! feature log ([`feature_log`]), and [`labels`] say what people did with what they were shown ([`labelled`]).
 
 pub mod feature_log;
@@ -8,5 +8,6 @@ pub mod import;
 pub mod labelled;
 pub mod labels;
 pub mod replay;
+pub mod simulate;
 pub mod store;
 pub mod tables;

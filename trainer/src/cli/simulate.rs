@@ -6,8 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{Run, terminal};
-use crate::data::simulate::World;
-use crate::data::store;
+use crate::data::simulate::{self, World};
 
 /// Make up users, items and several weeks of events on three surfaces.
 #[derive(Debug, Args)]
@@ -42,7 +41,7 @@ impl Run for Simulate {
     fn run(self) -> Result<()> {
         let world = World { users: self.users, items: self.items, days: self.days, seed: self.seed, null: self.null };
         let bar = terminal::progress("simulating");
-        let summary = store::simulate(&world, &self.out, &terminal::moves(&bar))?;
+        let summary = simulate::write(&world, &self.out, &terminal::moves(&bar))?;
         bar.finish_and_clear();
         if self.json { terminal::print_json(&summary) } else { Ok(println!("{summary}")) }
     }

@@ -39,13 +39,16 @@
 //!
 //! Same world, same bytes: every draw is a pure function of (seed, stream, indices), and only `libm` is transcendental.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 
 use serde::Serialize;
 use shared_features::event::Event;
 
 pub use super::store::Relevance;
+use super::store::{self, DataError, Writer};
 
 mod behaviour;
 mod constants;
@@ -132,6 +135,20 @@ pub fn simulate(
         progress(u64::from(day) + 1, u64::from(world.days));
     }
     Ok(summary)
+}
+
+/// Simulates a world into a DATA folder.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn write(world: &World, folder: &Path, progress: &dyn Fn(u64, u64)) -> Result<store::Summary, DataError> {
+    let writer = RefCell::new(Writer::create(folder)?);
+    let failed = |e: DataError| io::Error::other(e);
+    simulate(world, progress, &mut |event| writer.borrow_mut().push(event).map_err(failed), &mut |relevance| {
+        writer.borrow_mut().push_relevance(relevance).map_err(failed)
+    })
+    .map_err(|source| DataError::Io { path: folder.to_owned(), source })?;
+    writer.into_inner().finish(serde_json::json!({ "simulated": world }))
 }
 
 fn emit_one(

@@ -27,8 +27,9 @@ pub(super) fn want(user: &User, item: &Item, past: Option<&Past>, now: &Moment) 
     z += c.style * (user.style[0] * item.style[0] + user.style[1] * item.style[1]);
     z += c.segment * (COUNTRY_GENRE[user.country][item.genre] + DEVICE_GENRE[now.device][item.genre]);
     if user.language != item.language {
-        // English is understood everywhere, half-way.
-        z += if item.language == 0 { 0.5 * c.language } else { c.language };
+        // English is understood everywhere, half-way, and a playlist needs less understanding.
+        let halves = usize::from(item.language == 0) + usize::from(!item.is_show());
+        z += c.language * [1.0, 0.5, 0.25][halves];
     }
     if let Some(mood) = item.mood {
         z += c.playlist_base + c.playlist_taste * taste(user, item);
@@ -36,7 +37,7 @@ pub(super) fn want(user: &User, item: &Item, past: Option<&Past>, now: &Moment) 
         z += item.country.map_or(0.0, |at| if at == user.country { c.country_focus } else { -c.country_focus });
     } else {
         z += c.show_base + c.taste * taste(user, item);
-        z += c.habit * habit(user, item, daypart, weekend) + 0.5 * DAYPART_GENRE[daypart][item.genre];
+        z += c.habit * habit(user, item, daypart, weekend) + c.daypart * DAYPART_GENRE[daypart][item.genre];
         z += c.length * libm::fabs(libm::log(item.duration_min / DEVICE_MINUTES[now.device]));
         z += c.fresh * freshness(item, now.ts);
     }

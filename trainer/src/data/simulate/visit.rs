@@ -90,9 +90,10 @@ impl<'w> Visitor<'w> {
         let mut slates = Vec::new();
         for shelf in 0..2 {
             let at = Moment { ts: now.ts + 1 + shelf * 15_000, ..now };
-            let (request, candidates, slate) = self.ask(PLAYLISTS, at, &seen, out, draws);
-            seen.extend(&candidates);
-            slates.push((request, slate));
+            if let Some((request, candidates, slate)) = self.ask(PLAYLISTS, at, &seen, out, draws) {
+                seen.extend(candidates);
+                slates.push((request, slate));
+            }
         }
         for (shelf, (request, slate)) in slates.into_iter().enumerate() {
             let at = Moment { ts: now.ts + 40_000 + shelf as i64 * 120_000, ..now };
@@ -107,11 +108,11 @@ impl<'w> Visitor<'w> {
             return self.shortcuts(now, out, draws);
         }
         let surface = if familiar < 3 && draws.chance(0.5) { PLAYLISTS } else { PODCASTS };
-        let (request, _, slate) = self.ask(surface, now, &[], out, draws);
+        let Some((request, _, slate)) = self.ask(surface, now, &[], out, draws) else { return };
         self.browse(surface, &request, &slate, Moment { ts: now.ts + 3_000, ..now }, out, draws);
     }
 
-    /// Asks for a shelf and shows it; relevance is that of every candidate.
+    /// Asks for a shelf and shows it; relevance is that of every candidate. `None` where there is nothing to ask for.
     fn ask(
         &mut self,
         surface: &'static str,
@@ -119,11 +120,13 @@ impl<'w> Visitor<'w> {
         without: &[usize],
         out: &mut Vec<Made>,
         draws: &mut Draws,
-    ) -> (String, Vec<usize>, Slate) {
+    ) -> Option<(String, Vec<usize>, Slate)> {
         let playlists = surface == PLAYLISTS;
         let (world, items) = (self.world, self.items);
-        let candidates =
-            policy::recall(world, self.user, items, &self.history, &now, playlists, without, draws);
+        let candidates = policy::recall(world, self.user, items, &self.history, &now, playlists, without, draws);
+        if candidates.is_empty() {
+            return None;
+        }
         let relevance = candidates.iter().map(|&index| {
             let relevance = if world.null {
                 CONSTANTS.null_listen
@@ -137,7 +140,7 @@ impl<'w> Visitor<'w> {
         let request = self.id("r");
         self.push(out, emit::request_event(&request, self.user, surface, &now, items, &candidates), relevance);
         self.impress(&request, &now, &slate, out);
-        (request, candidates, slate)
+        Some((request, candidates, slate))
     }
 
     /// Goes through a shelf from the top: examines, listens, skips, endorses.
@@ -209,9 +212,9 @@ impl<'w> Visitor<'w> {
         self.act(Act { item: slate[place].0, action: "play", on: Some((SHORTCUTS, &request)), completion }, later, out);
     }
 
-    /// One or two listens that start from a search, a link or a queue.
+    /// One to three listens that start from a search, a link or a queue.
     fn organic(&mut self, mut now: Moment, out: &mut Vec<Made>, draws: &mut Draws) {
-        for _ in 0..1 + usize::from(draws.chance(0.4)) {
+        for _ in 0..1 + draws.below(3) {
             let item = if !self.history.is_empty() && draws.chance(CONSTANTS.repeat) {
                 let probabilities = behaviour::familiar(self.user, self.items, &self.history, &now);
                 self.history.keys().copied().nth(draws.weighted(&probabilities))
@@ -221,7 +224,7 @@ impl<'w> Visitor<'w> {
             let Some(item) = item else { return };
             let completion = draws.between(0.2, 1.0);
             self.act(Act { item, action: "play", on: None, completion }, now, out);
-            now.ts += (draws.between(10.0, 25.0) * 60_000.0) as i64;
+            now.ts += (draws.between(8.0, 20.0) * 60_000.0) as i64;
         }
     }
 
@@ -230,10 +233,8 @@ impl<'w> Visitor<'w> {
         let shows = self.items.iter().filter(|item| item.is_show()).count();
         let seen: Vec<usize> = (0..24.min(shows)).map(|_| draws.below(shows)).collect();
         let seen: Vec<usize> = seen.into_iter().filter(|&i| self.items[i].published_ms <= now.ts).collect();
-        let wants: Vec<f64> = seen
-            .iter()
-            .map(|&i| behaviour::want(self.user, &self.items[i], self.history.get(&i), now))
-            .collect();
+        let wants: Vec<f64> =
+            seen.iter().map(|&i| behaviour::want(self.user, &self.items[i], self.history.get(&i), now)).collect();
         (!seen.is_empty()).then(|| seen[draws.weighted(&softmax_weights(&wants, 1.0))])
     }
 
@@ -266,8 +267,12 @@ impl<'w> Visitor<'w> {
             propensity: Some(propensity),
         });
         let shown = shown.collect();
-        let event =
-            Event::Impression(ImpressionEvent { id: self.id("m"), ts: now.ts + 300, request: request.to_owned(), shown });
+        let event = Event::Impression(ImpressionEvent {
+            id: self.id("m"),
+            ts: now.ts + 300,
+            request: request.to_owned(),
+            shown,
+        });
         self.push(out, event, Vec::new());
     }
 

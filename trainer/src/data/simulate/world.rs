@@ -80,13 +80,12 @@ fn item(world: &World, index: u32, playlist: bool) -> Item {
     let language = draws.weighted(&[0.55, 0.2, 0.15, 0.1]);
     let span = i64::from(world.days) * DAY_MS;
     let new = draws.chance(CONSTANTS.new_items);
-    let published_ms =
-        if new { EPOCH_MS + (draws.uniform() * span as f64) as i64 } else { EPOCH_MS - DAY_MS };
+    let published_ms = if new { EPOCH_MS + (draws.uniform() * span as f64) as i64 } else { EPOCH_MS - DAY_MS };
     let released_ms = if new { published_ms } else { EPOCH_MS - (draws.between(5.0, 900.0) * DAY_MS as f64) as i64 };
     let every = [1, 7, 14][draws.weighted(&[0.12, 0.63, 0.25])] * DAY_MS;
     let first = if new { published_ms } else { EPOCH_MS + (draws.uniform() * every as f64) as i64 };
     let minutes = libm::round(libm::exp(3.3 + 0.55 * draws.normal()));
-    let focus = draws.chance(0.5).then(|| draws.below(COUNTRIES.len()));
+    let focus = draws.chance(0.3).then(|| draws.below(COUNTRIES.len()));
     let mood = draws.below(MOODS.len());
     Item {
         id: if playlist { format!("playlist-{index:04}") } else { format!("show-{index:04}") },
@@ -117,7 +116,7 @@ fn user(world: &World, index: u32) -> User {
     let age = draws.weighted(&[0.25, 0.3, 0.27, 0.18]);
     let channel = draws.below(CHANNELS.len());
     let weights: Vec<f64> = (0..ARCHETYPES.len())
-        .map(|k| libm::exp(AGE_ARCHETYPE[age][k] + CHANNEL_ARCHETYPE[channel][k]))
+        .map(|k| libm::exp(CONSTANTS.archetype * (AGE_ARCHETYPE[age][k] + CHANNEL_ARCHETYPE[channel][k])))
         .collect();
     let archetype = ARCHETYPES[draws.weighted(&weights)];
     let taste = std::array::from_fn(|genre| archetype[genre] + CONSTANTS.own_taste * draws.normal());
