@@ -1,5 +1,6 @@
 //! The edge server's command line.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,9 +73,8 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,edge_runtime=info"));
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
-    let run = || -> Result<()> {
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve.run())
-    };
+    let run =
+        || -> Result<()> { tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve.run()) };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -103,11 +103,11 @@ impl Serve {
         let listener = tokio::net::TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("cannot listen on {}; pass another --listen", self.listen))?;
-        println!("listening on http://{}", listener.local_addr()?);
+        say(&format!("listening on http://{}", listener.local_addr()?));
         for (surface, status) in runtime.status() {
             match (status.bundles.first(), status.problem) {
-                (Some(bundle), _) => println!("serving {surface} with bundle {bundle}"),
-                (None, problem) => println!("no bundle for {surface}: {}", problem.unwrap_or_default()),
+                (Some(bundle), _) => say(&format!("serving {surface} with bundle {bundle}")),
+                (None, problem) => say(&format!("no bundle for {surface}: {}", problem.unwrap_or_default())),
             }
         }
         let follow = tokio::spawn(follow(Arc::clone(&runtime), Duration::from_millis(self.poll_ms)));
@@ -118,6 +118,12 @@ impl Serve {
         runtime.close().await;
         Ok(())
     }
+}
+
+/// Prints a line; whoever started the edge may have stopped listening.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// Reads the channels and checkpoints the store, again and again.

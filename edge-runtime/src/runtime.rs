@@ -352,7 +352,8 @@ impl Runtime {
             }
         };
         metrics::histogram!("hearth_rank_seconds", "surface" => event.surface.clone()).record(started.elapsed());
-        metrics::counter!("hearth_requests_total", "surface" => event.surface.clone(), "arm" => arm.arm.name.clone()).increment(1);
+        metrics::counter!("hearth_requests_total", "surface" => event.surface.clone(), "arm" => arm.arm.name.clone())
+            .increment(1);
         let answer = Answer {
             request: event.id.clone(),
             surface: event.surface.clone(),
@@ -399,7 +400,8 @@ impl Runtime {
             return Ok(());
         }
         let sequence = pointer.sequence;
-        match Serving::load(&self.registry, Some(&self.cache), pointer, current.as_deref(), self.settings.limits).await {
+        match Serving::load(&self.registry, Some(&self.cache), pointer, current.as_deref(), self.settings.limits).await
+        {
             Ok(serving) => {
                 self.store.set_sequence(&key, sequence).map_err(|e| e.to_string())?;
                 self.cache.put(&format!("channels/{key}"), bytes).await.map_err(|e| e.to_string())?;
@@ -418,11 +420,8 @@ impl Runtime {
     /// Serves the pointer that was accepted last, also when it has expired since.
     async fn serve_cached(&self, surface: &str) -> Result<(), String> {
         let channel = &self.settings.channel;
-        let (pointer, _) = self
-            .cache
-            .channel(surface, channel, &self.publishers, None, i64::MIN)
-            .await
-            .map_err(|e| e.to_string())?;
+        let (pointer, _) =
+            self.cache.channel(surface, channel, &self.publishers, None, i64::MIN).await.map_err(|e| e.to_string())?;
         let serving =
             Serving::load(&self.cache, None, pointer, None, self.settings.limits).await.map_err(|e| e.to_string())?;
         self.swap(surface, serving);
@@ -430,7 +429,9 @@ impl Runtime {
     }
 
     fn swap(&self, surface: &str, serving: Serving) {
-        self.with_surface(surface, |s| *s = Surface { serving: Some(Arc::new(serving)), problem: None, rejected: None });
+        self.with_surface(surface, |s| {
+            *s = Surface { serving: Some(Arc::new(serving)), problem: None, rejected: None }
+        });
     }
 
     fn report(&self, surface: &str, problem: String) {
@@ -478,7 +479,8 @@ impl Runtime {
 impl Surface {
     fn status(&self, now: i64) -> Status {
         let expired = self.serving.as_ref().filter(|s| now > s.pointer.expires);
-        let expired = expired.map(|s| format!("the pointer expired at {}; it is served until a newer one comes", s.pointer.expires));
+        let expired = expired
+            .map(|s| format!("the pointer expired at {}; it is served until a newer one comes", s.pointer.expires));
         Status {
             bundles: self.serving.iter().flat_map(|s| s.arms.iter().map(|a| a.arm.bundle)).collect(),
             tables: self.serving.iter().flat_map(|s| s.arms.iter().map(|a| a.newest().digest)).collect(),
@@ -497,11 +499,8 @@ impl serving::Arm {
         request: &Request,
         salt: &str,
     ) -> Result<Ranked, HostError> {
-        let call = Call {
-            histories: vec![history.clone()],
-            requests: vec![(0, request.clone())],
-            salt: salt.to_owned(),
-        };
+        let call =
+            Call { histories: vec![history.clone()], requests: vec![(0, request.clone())], salt: salt.to_owned() };
         let ranked = snapshot.guest.rank(&call)?.pop().ok_or(HostError::Reply { reason: "no answer".into() })?;
         if ranked.nan_scores > 0 {
             metrics::counter!("hearth_nan_scores_total").increment(ranked.nan_scores.into());

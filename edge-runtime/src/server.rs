@@ -144,7 +144,9 @@ fn parse<T: DeserializeOwned>(body: Result<Json<serde_json::Value>, JsonRejectio
 }
 
 /// A body that is one event or a list of them; the error names the field and the place in the list.
-fn parse_many<T: DeserializeOwned>(body: Result<Json<serde_json::Value>, JsonRejection>) -> Result<Vec<T>, ServerError> {
+fn parse_many<T: DeserializeOwned>(
+    body: Result<Json<serde_json::Value>, JsonRejection>,
+) -> Result<Vec<T>, ServerError> {
     let Json(value) = body?;
     let values = match value {
         serde_json::Value::Array(values) => values,
@@ -176,8 +178,12 @@ impl IntoResponse for ServerError {
                 AnswerError::UnknownSurface { .. } => (StatusCode::NOT_FOUND, "unknown_surface", "Unknown surface"),
                 AnswerError::NoBundle { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_bundle", "No bundle yet"),
                 AnswerError::Event(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_event", "Invalid event"),
-                AnswerError::Schema(_) => (StatusCode::UNPROCESSABLE_ENTITY, "schema_mismatch", "Does not fit the schema"),
-                AnswerError::Future { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "future_timestamp", "Timestamp in the future"),
+                AnswerError::Schema(_) => {
+                    (StatusCode::UNPROCESSABLE_ENTITY, "schema_mismatch", "Does not fit the schema")
+                }
+                AnswerError::Future { .. } => {
+                    (StatusCode::UNPROCESSABLE_ENTITY, "future_timestamp", "Timestamp in the future")
+                }
                 AnswerError::Spool(_) | AnswerError::Store(_) => {
                     (StatusCode::INTERNAL_SERVER_ERROR, "storage_failed", "Storage failed")
                 }

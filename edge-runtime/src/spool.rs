@@ -128,8 +128,7 @@ impl Spool {
             Some((segment, path)) => (path, segment),
             None => (segment_path(folder, 1), 1),
         };
-        let mut file =
-            OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(io(&path))?;
+        let mut file = OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(io(&path))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io(&path))?;
         let whole = if bytes.len() < HEADER {

@@ -128,9 +128,8 @@ impl Store {
     /// # Errors
     /// The database fails.
     pub fn position(&self) -> Result<Position, StoreError> {
-        let stored = self.read(|transaction| {
-            Ok(transaction.open_table(POSITION)?.get(())?.map(|bytes| bytes.value().to_vec()))
-        })?;
+        let stored = self
+            .read(|transaction| Ok(transaction.open_table(POSITION)?.get(())?.map(|bytes| bytes.value().to_vec())))?;
         stored.map_or(Ok(Position::default()), |bytes| {
             codec::decode(&bytes, "spool position").map_err(|source| self.codec_error(source))
         })

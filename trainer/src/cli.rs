@@ -4,7 +4,7 @@
 
 use clap::Parser;
 
-// mod demo;
+mod demo;
 mod engine;
 mod evaluate;
 mod import;
@@ -54,7 +54,7 @@ macro_rules! commands {
 }
 
 commands! {
-    // Demo(demo::Demo),
+    Demo(demo::Demo),
     Keys(keys::Keys),
     Import(import::Import),
     Simulate(simulate::Simulate),

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use shared_features::digest::Digest;
 
+use super::terminal::say;
 use super::{Run, terminal};
 
 /// Print the built-in engine's size and digest, or write it to a file.
@@ -37,7 +38,7 @@ impl Run for Engine {
         if self.json {
             return terminal::print_json(&summary);
         }
-        println!("sha256 {}\nbytes  {}\nabi    {}", summary.sha256, summary.bytes, summary.abi);
+        say!("sha256 {}\nbytes  {}\nabi    {}", summary.sha256, summary.bytes, summary.abi);
         Ok(())
     }
 }

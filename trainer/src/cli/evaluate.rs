@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use super::terminal::say;
 use super::{Run, terminal};
 use crate::data::labelled::Labelled;
 use crate::experiment::evaluation::{Evaluation, Metrics};
@@ -88,11 +89,13 @@ pub(super) fn print_evaluation(evaluation: &Evaluation) {
         )
     }));
     rows.extend(evaluation.references.iter().map(|(name, metrics)| row(&format!("({name})"), metrics, None)));
-    println!(
+    say!(
         "{}: {} requests, {} without a positive label",
-        evaluation.surface, evaluation.requests, evaluation.requests_without_positive
+        evaluation.surface,
+        evaluation.requests,
+        evaluation.requests_without_positive
     );
-    println!(
+    say!(
         "{}",
         terminal::table(&["", "NDCG@10 [95 %]", "NDCG@5", "MRR", "hit@1", "AUC", "model's gain in NDCG@10"], rows)
     );

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use super::terminal::say;
 use super::{Run, terminal};
 use crate::data::import;
 use crate::spec::TrainerSpec;
@@ -56,6 +57,6 @@ impl Run for Import {
         let bar = terminal::progress("importing");
         let summary = import::run(format, &self.files, &spec, &self.out, self.max_bad, &terminal::moves(&bar))?;
         bar.finish_and_clear();
-        if self.json { terminal::print_json(&summary) } else { Ok(println!("{summary}")) }
+        if self.json { terminal::print_json(&summary) } else { Ok(say!("{summary}")) }
     }
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::Run;
+use super::terminal::say;
 use crate::release::publish;
 
 /// Make the keys that sign what edges accept.
@@ -31,9 +32,9 @@ impl Run for Keys {
         let Action::Init { out } = self.action;
         publish::init_keys(&out)?;
         let out = out.display();
-        println!("{out}/root.key       signs who may publish; keep it offline");
-        println!("{out}/publisher.key  signs bundles and channels: trainer publish --key {out}/publisher.key");
-        println!("{out}/root.json      what edges pin: edge-runtime serve --trust {out}/root.json");
+        say!("{out}/root.key       signs who may publish; keep it offline");
+        say!("{out}/publisher.key  signs bundles and channels: trainer publish --key {out}/publisher.key");
+        say!("{out}/root.json      what edges pin: edge-runtime serve --trust {out}/root.json");
         Ok(())
     }
 }

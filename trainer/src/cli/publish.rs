@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use super::terminal::say;
 use super::{Run, terminal};
 use crate::release::bundle::Bundle;
 use crate::release::publish::{self, Target};
@@ -60,12 +61,9 @@ impl Run for Publish {
         if self.json {
             terminal::print_json(&published)?;
         } else {
-            println!("{}", published.gate);
+            say!("{}", published.gate);
             if let Some(sequence) = published.sequence {
-                println!(
-                    "{} is on {}/{} (sequence {sequence})",
-                    published.bundle, published.surface, self.target.channel
-                );
+                say!("{} is on {}/{} (sequence {sequence})", published.bundle, published.surface, self.target.channel);
             }
         }
         if published.sequence.is_none() {

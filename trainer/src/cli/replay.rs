@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
+use super::terminal::say;
 use super::{Run, terminal};
 use crate::data::replay::{self, Subject};
 use crate::data::store::Data;
@@ -57,14 +58,14 @@ impl Run for Replay {
         if self.json {
             return terminal::print_json(&summary);
         }
-        println!("requests   {}", summary.requests);
-        println!("rows       {}", summary.rows);
-        println!("snapshots  {}", summary.snapshots);
+        say!("requests   {}", summary.requests);
+        say!("rows       {}", summary.rows);
+        say!("snapshots  {}", summary.snapshots);
         if summary.requests_without_candidates > 0 {
-            println!("requests without a candidate, not logged: {}", summary.requests_without_candidates);
+            say!("requests without a candidate, not logged: {}", summary.requests_without_candidates);
         }
         if let (Some(spec), None) = (&self.spec, &self.bundle) {
-            println!("\nNext: trainer train --log {} --spec {} --out run", self.out.display(), spec.display());
+            say!("\nNext: trainer train --log {} --spec {} --out run", self.out.display(), spec.display());
         }
         Ok(())
     }

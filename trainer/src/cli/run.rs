@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::evaluate::print_evaluation;
 use super::publish::TargetArgs;
+use super::terminal::say;
 use super::{Run, terminal};
 use crate::release::whole;
 
@@ -58,7 +59,7 @@ impl Run for RunAll {
             terminal::print_json(&published)?;
         } else {
             print_evaluation(&report.evaluation);
-            println!("{}", published.gate);
+            say!("{}", published.gate);
         }
         if published.sequence.is_none() {
             bail!("not published: the gate failed");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
+use super::terminal::say;
 use super::{Run, terminal};
 use crate::data::simulate::{self, World};
 
@@ -43,6 +44,6 @@ impl Run for Simulate {
         let bar = terminal::progress("simulating");
         let summary = simulate::write(&world, &self.out, &terminal::moves(&bar))?;
         bar.finish_and_clear();
-        if self.json { terminal::print_json(&summary) } else { Ok(println!("{summary}")) }
+        if self.json { terminal::print_json(&summary) } else { Ok(say!("{summary}")) }
     }
 }

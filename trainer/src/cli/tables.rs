@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::publish::TargetArgs;
+use super::terminal::say;
 use super::{Run, terminal};
 use crate::data::store::Data;
 use crate::release::publish;
@@ -40,7 +41,7 @@ impl Run for Tables {
         if self.json {
             return terminal::print_json(&published);
         }
-        println!("tables {} as of {} (sequence {})", published.tables, published.as_of, published.sequence);
+        say!("tables {} as of {} (sequence {})", published.tables, published.as_of, published.sequence);
         Ok(())
     }
 }

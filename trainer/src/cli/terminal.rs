@@ -29,6 +29,22 @@ pub fn moves(bar: &ProgressBar) -> impl Fn(u64, u64) + Sync + '_ {
     }
 }
 
+/// Prints a line to standard output; where nobody reads it any more (`trainer .. | head`), the process ends in peace.
+pub(super) fn line(text: std::fmt::Arguments) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// `println!` that does not panic on a closed pipe.
+macro_rules! say {
+    () => { $crate::cli::terminal::line(format_args!("")) };
+    ($($text:tt)*) => { $crate::cli::terminal::line(format_args!($($text)*)) };
+}
+
+pub(super) use say;
+
 /// A table with right-aligned numbers after the first column.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
@@ -47,9 +63,8 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Ta
 /// # Errors
 /// Standard output is closed.
 pub fn print_json(result: &impl serde::Serialize) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, result)?;
-    Ok(writeln!(out)?)
+    line(format_args!("{}", serde_json::to_string(result)?));
+    Ok(())
 }
 
 /// Prints an error and its causes to standard error, in colour on a terminal.

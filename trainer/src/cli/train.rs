@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::evaluate::print_evaluation;
+use super::terminal::say;
 use super::{Run, terminal};
 use crate::experiment::train::{self, Settings};
 
@@ -44,19 +45,16 @@ impl Run for Train {
         if self.json {
             return terminal::print_json(&report);
         }
-        println!("bundle {}", report.bundle);
-        println!("model  {}", report.model);
+        say!("bundle {}", report.bundle);
+        say!("model  {}", report.model);
         let parts = &report.parts;
-        println!("{} requests train, {} judge", parts.train, parts.test);
+        say!("{} requests train, {} judge", parts.train, parts.test);
         if parts.open_windows + parts.left_out > 0 {
-            println!(
-                "left out: {} with an open label window, {} by the split's rules",
-                parts.open_windows, parts.left_out
-            );
+            say!("left out: {} with an open label window, {} by the split's rules", parts.open_windows, parts.left_out);
         }
-        println!();
+        say!();
         print_evaluation(&report.evaluation);
-        println!(
+        say!(
             "\nNext: trainer publish --run {} --registry registry --channel stable --key KEYS/publisher.key",
             self.out.display()
         );
