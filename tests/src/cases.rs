@@ -192,3 +192,9 @@ fn item(random: &mut Random) -> String {
         format!("item-{}", random.below(45))
     }
 }
+
+/// A LinearRegressor over `width` numbers, as ONNX bytes.
+pub fn linear_model(width: u32) -> Vec<u8> {
+    let coefficients: Vec<f32> = (0..width).map(|k| (f64::from(k) * 0.37 - 5.0) as f32 * 0.01).collect();
+    trainer::experiment::onnx_export::linear(&coefficients, 0.5)
+}

@@ -1,3 +1,4 @@
 //! Shared by the tests that no single crate can hold: a spec that uses everything, and generated requests.
 
 pub mod cases;
+pub mod lightgbm_rank;

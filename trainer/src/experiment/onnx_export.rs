@@ -48,7 +48,7 @@ impl TreeNode {
 }
 
 /// A TreeEnsembleRegressor: the sum of trees and a base.
-pub(super) fn trees(n_features: usize, trees: &[Vec<TreeNode>], base: f32) -> Vec<u8> {
+pub fn trees(n_features: usize, trees: &[Vec<TreeNode>], base: f32) -> Vec<u8> {
     let mut columns = Columns::default();
     for (tree, nodes) in trees.iter().enumerate() {
         for (id, node) in nodes.iter().enumerate() {
@@ -92,7 +92,7 @@ pub(super) fn trees(n_features: usize, trees: &[Vec<TreeNode>], base: f32) -> Ve
 }
 
 /// A LinearRegressor.
-pub(super) fn linear(coefficients: &[f32], intercept: f32) -> Vec<u8> {
+pub fn linear(coefficients: &[f32], intercept: f32) -> Vec<u8> {
     let attributes = vec![
         int("targets", 1),
         floats("coefficients", coefficients.to_vec()),
