@@ -88,7 +88,8 @@ fn draw(left: &[u32], scores: &[f32], temperature: f64, random: &mut Random) -> 
         if score.is_nan() { 0.0 } else { libm::exp((score - largest) / temperature) }
     };
     let total: f64 = left.iter().map(|&i| weight(i)).sum();
-    if !(total > 0.0) {
+    // Also where it is NaN.
+    if total.partial_cmp(&0.0) != Some(std::cmp::Ordering::Greater) {
         return (0, 1.0);
     }
     let target = random.next_f64() * total;

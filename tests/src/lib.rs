@@ -1,4 +1,5 @@
 //! Shared by the tests that no single crate can hold: a spec that uses everything, and generated requests.
 
+pub mod binary;
 pub mod cases;
 pub mod lightgbm_rank;

@@ -53,8 +53,7 @@ fn deleting_or_shuffling_the_future_changes_nothing_before_it() {
     let world = World { users: 300, items: 120, days: 14, seed: 5, null: false };
     simulate::write(&world, &folder.path().join("data"), &|_, _| {}).unwrap();
     let whole = Data::open(&folder.path().join("data")).unwrap();
-    let requests: Vec<i64> =
-        whole.events.iter().filter(|e| matches!(e, Event::Request(_))).map(Event::ts).collect();
+    let requests: Vec<i64> = whole.events.iter().filter(|e| matches!(e, Event::Request(_))).map(Event::ts).collect();
     // In the middle of things, and exactly at a request.
     let t = requests[requests.len() * 2 / 3];
     let kept: Vec<Event> = whole.events.iter().filter(|e| e.ts() <= t).cloned().collect();

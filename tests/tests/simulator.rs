@@ -43,7 +43,10 @@ fn models_close_a_quarter_of_the_gap_to_the_oracle() {
         let oracle = evaluation.references["oracle"].primary().value;
         let random = evaluation.references["random"].primary().value;
         let closed = (value - baseline) / (oracle - baseline);
-        println!("{surface}: model {value:.4}, {best} {baseline:.4}, oracle {oracle:.4}, random {random:.4}: {:.0} % of the gap", closed * 100.0);
+        println!(
+            "{surface}: model {value:.4}, {best} {baseline:.4}, oracle {oracle:.4}, random {random:.4}: {:.0} % of the gap",
+            closed * 100.0
+        );
         assert!(random < baseline && baseline < oracle);
         assert!(closed >= GAP_CLOSED, "{surface}: {closed}");
         assert!(gate::decide(spec.gate.as_ref(), evaluation).passed, "{surface}: the shipped gate refuses");
@@ -65,7 +68,10 @@ fn null_worlds_rarely_pass_the_gate() {
             let decision = gate::decide(spec.gate.as_ref(), &report.evaluation);
             // Only the comparison can tell a leak: an absolute threshold may pass by chance of the clicks.
             let beats = gain.low > spec.gate.as_ref().unwrap().min_gain;
-            println!("seed {seed} {surface}: gain over {best} {gain}, gate {}", if decision.passed { "PASSED" } else { "failed" });
+            println!(
+                "seed {seed} {surface}: gain over {best} {gain}, gate {}",
+                if decision.passed { "PASSED" } else { "failed" }
+            );
             passed += u64::from(beats);
         }
     }

@@ -4,6 +4,8 @@
 //! which take it over. A reply is the guest's; the host frees it with `hearth_free`.
 //! A guest has one thread and one engine; loading again replaces it.
 #![allow(unsafe_code)]
+// The exports are the engine's, not the crate's.
+#![allow(unreachable_pub)]
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::cell::RefCell;

@@ -113,7 +113,7 @@ impl Engine {
     /// No model, or a number of values that is not a multiple of the width.
     pub fn score(&self, vectors: &[f32]) -> Reply<Vec<f32>> {
         let (model, width) = self.model()?;
-        if vectors.len() % width != 0 {
+        if !vectors.len().is_multiple_of(width) {
             return Err(format!("{} numbers are not rows of {width}", vectors.len()));
         }
         let mut scores = Vec::with_capacity(vectors.len() / width);
