@@ -12,6 +12,15 @@ use super::world::{Item, Moment, User};
 /// What is shown: the item's index and its probability at this position given those above, in order of position.
 pub(super) type Slate = Vec<(usize, f64)>;
 
+/// Which items may be asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Eligible<'a> {
+    /// Playlists, or else shows.
+    pub(super) playlists: bool,
+    /// Items that the user saw a moment ago.
+    pub(super) without: &'a [usize],
+}
+
 /// Candidates among what is published: half recalled by the policy's score, half at random, in random order.
 pub(super) fn recall(
     world: &World,
@@ -19,10 +28,10 @@ pub(super) fn recall(
     items: &[Item],
     history: &History,
     now: &Moment,
-    playlists: bool,
-    without: &[usize],
+    eligible: Eligible,
     draws: &mut Draws,
 ) -> Vec<usize> {
+    let Eligible { playlists, without } = eligible;
     let count = if playlists { CONSTANTS.playlists_candidates } else { CONSTANTS.podcasts_candidates };
     let speaks = |item: &Item| item.language == user.language || item.language == 0 || world.null;
     let published = |&index: &usize| {

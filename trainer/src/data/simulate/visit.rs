@@ -121,9 +121,9 @@ impl<'w> Visitor<'w> {
         out: &mut Vec<Made>,
         draws: &mut Draws,
     ) -> Option<(String, Vec<usize>, Slate)> {
-        let playlists = surface == PLAYLISTS;
+        let eligible = policy::Eligible { playlists: surface == PLAYLISTS, without };
         let (world, items) = (self.world, self.items);
-        let candidates = policy::recall(world, self.user, items, &self.history, &now, playlists, without, draws);
+        let candidates = policy::recall(world, self.user, items, &self.history, &now, eligible, draws);
         if candidates.is_empty() {
             return None;
         }
