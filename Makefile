@@ -25,10 +25,11 @@ setup: ## install what the build needs: the pinned toolchain's wasm target
 	@rustup component list --installed | grep -q '^rustfmt' || rustup component add rustfmt
 
 demo: setup ## the whole loop on a simulated Home: simulate, replay, train, judge, publish, serve, ask
-	$(CARGO) build --release --locked --package trainer --package edge-runtime
-	"$${CARGO_TARGET_DIR:-target}/release/trainer" demo --out $(DEMO)
+	$(CARGO) build --workspace --locked
+	"$${CARGO_TARGET_DIR:-target}/debug/trainer" demo --out $(DEMO)
 
 test: setup ## all tests
+	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
 
 lint: setup ## formatting and lints

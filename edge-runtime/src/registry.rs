@@ -159,7 +159,7 @@ impl Registry {
     /// A place that cannot be used.
     pub fn open(location: &str) -> Result<Registry, RegistryError> {
         let refuse = |reason: String| RegistryError::Location { registry: location.to_owned(), reason };
-        let url = location.split_once("://").map(|(scheme, rest)| (scheme, rest));
+        let url = location.split_once("://");
         let (store, base): (Arc<dyn ObjectStore>, Path) = match url {
             None => (Arc::new(local(FilePath::new(location)).map_err(&refuse)?), Path::default()),
             Some(("file", path)) => (Arc::new(local(FilePath::new(path)).map_err(&refuse)?), Path::default()),

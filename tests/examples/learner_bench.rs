@@ -4,7 +4,7 @@
 //! which `trainer/bench/lightgbm_peer.py` puts into a table beside LightGBM's and XGBoost's own:
 //!
 //! ```text
-//! HEARTH_DATA=FOLDER cargo run --release -p hearth-tests --example learner_bench > ours.tsv
+//! HEARTH_DATA=FOLDER cargo run -p hearth-tests --example learner_bench > ours.tsv
 //! python trainer/bench/lightgbm_peer.py FOLDER/lightgbm-rank ours.tsv
 //! ```
 

@@ -21,6 +21,9 @@ fn generated(missing: bool) -> TrainingSet {
                 1 => 0.0,
                 2 if missing => 1e30,
                 3 if missing => -1e-30,
+                // What infinities are clipped to.
+                4 if missing => f32::MAX,
+                5 if missing => f32::MIN,
                 _ if k % 3 == 0 => random.below(5) as f32,
                 _ => random.next_f64() as f32,
             })

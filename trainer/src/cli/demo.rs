@@ -195,12 +195,12 @@ impl Drop for Edge {
 
 /// A user who asked for every surface: the one with the longest history of those.
 fn somebody(data: &Data) -> Option<String> {
-    let users = data.events.iter().filter_map(|event| match event {
+    let mut users = data.events.iter().filter_map(|event| match event {
         Event::Request(request) if request.surface == "shortcuts" => Some(&request.user),
         _ => None,
     });
     let asked = |user: &String, surface: &str| last_request(data, user, surface).is_some();
-    users.filter(|user| asked(user, "podcasts") && asked(user, "playlists")).next_back().cloned()
+    users.rfind(|user| asked(user, "podcasts") && asked(user, "playlists")).cloned()
 }
 
 fn last_request<'a>(data: &'a Data, user: &str, surface: &str) -> Option<&'a RequestEvent> {

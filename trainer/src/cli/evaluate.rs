@@ -63,7 +63,11 @@ impl Run for Evaluate {
             bail!("no request of {} is within --from and --to", self.log.display());
         }
         let evaluation = judge(&Scorer::new(&bundle.parts, &labelled)?, &labelled, &spec, &indices)?;
-        if self.json { terminal::print_json(&evaluation) } else { Ok(print_evaluation(&evaluation)) }
+        if self.json {
+            return terminal::print_json(&evaluation);
+        }
+        print_evaluation(&evaluation);
+        Ok(())
     }
 }
 

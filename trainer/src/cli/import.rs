@@ -57,6 +57,10 @@ impl Run for Import {
         let bar = terminal::progress("importing");
         let summary = import::run(format, &self.files, &spec, &self.out, self.max_bad, &terminal::moves(&bar))?;
         bar.finish_and_clear();
-        if self.json { terminal::print_json(&summary) } else { Ok(say!("{summary}")) }
+        if self.json {
+            return terminal::print_json(&summary);
+        }
+        say!("{summary}");
+        Ok(())
     }
 }

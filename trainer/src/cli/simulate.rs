@@ -44,6 +44,10 @@ impl Run for Simulate {
         let bar = terminal::progress("simulating");
         let summary = simulate::write(&world, &self.out, &terminal::moves(&bar))?;
         bar.finish_and_clear();
-        if self.json { terminal::print_json(&summary) } else { Ok(say!("{summary}")) }
+        if self.json {
+            return terminal::print_json(&summary);
+        }
+        say!("{summary}");
+        Ok(())
     }
 }

@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn an_interval_covers_its_mean_and_knows_clusters() {
         let names: Vec<String> = (0..400).map(|k| k.to_string()).collect();
-        let value = |k: usize| f64::from(u32::from(k % 2 == 0));
+        let value = |k: usize| f64::from(u32::from(k.is_multiple_of(2)));
         let independent = mean((0..400).map(|k| (names[k].as_str(), value(k))));
         assert!(independent.low < 0.5 && independent.high > 0.5 && independent.value == 0.5);
         // The standard error is 0.025: 1.96 of them on either side, give or take the resampling.

@@ -17,6 +17,9 @@ const FLOATS: i32 = 6;
 const INTS: i32 = 7;
 const STRINGS: i32 = 8;
 
+/// Trees are trained on values of at most this size; a threshold above it lets every present value pass.
+pub(super) const LIMIT: f32 = f32::MAX / 4.0;
+
 /// A node of a tree, as the export needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct TreeNode {
@@ -34,7 +37,7 @@ impl TreeNode {
     pub(super) fn of(node: &Node, scale: f32) -> TreeNode {
         TreeNode {
             feature: node.split_feature,
-            threshold: node.split_cond,
+            threshold: if node.split_cond > LIMIT { f32::INFINITY } else { node.split_cond },
             missing_left: node.default_left,
             children: (!node.is_leaf()).then_some((node.left as u32, node.right as u32)),
             weight: node.leaf_value * scale,

@@ -1,5 +1,6 @@
 //! LambdaMART: gradient-boosted trees with a ranking objective, by hessboost.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
@@ -121,7 +122,8 @@ pub(super) fn fit(
 ) -> Result<Fitted, LearnerError> {
     // Every row is a split group of its own, so that "groups in a leaf" are rows.
     let rows: Vec<u64> = (0..data.rows() as u64).collect();
-    let matrix = DMatrix::from_dense(data.x(), data.rows(), data.n_features())
+    let x = within_limit(data.x());
+    let matrix = DMatrix::from_dense(&x, data.rows(), data.n_features())
         .and_then(|m| m.with_labels(data.labels()))
         .and_then(|m| m.with_group_sizes(data.groups()))
         .and_then(|m| m.with_split_groups(&rows))
@@ -158,6 +160,20 @@ pub(super) fn fit(
         training_scores: scores.iter().map(|s| (s / bags) as f32).collect(),
         weight: trees.iter().map(largest).sum(),
     })
+}
+
+/// Numbers with the ends of the `f32` range pulled in to [`onnx_export::LIMIT`].
+///
+/// The library puts a threshold at twice a feature's largest value where it parts present from missing,
+/// and refuses its own tree when that overflows; the encoder does make such values, out of infinities.
+fn within_limit(x: &[f32]) -> Cow<'_, [f32]> {
+    let limit = onnx_export::LIMIT;
+    // A missing value is not beyond the limit, and stays missing.
+    if x.iter().any(|v| v.abs() > limit) {
+        x.iter().map(|v| v.clamp(-limit, limit)).collect()
+    } else {
+        Cow::Borrowed(x)
+    }
 }
 
 fn library(error: hessboost::error::HessboostError) -> LearnerError {
