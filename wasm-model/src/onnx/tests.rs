@@ -286,7 +286,7 @@ fn impossible_trees_are_refused() {
     refused(&broken(|a| a.modes[0] = "LEAF"), "exactly one root");
     refused(&broken(|a| a.if_true[0] = a.if_false[0]), "more than one parent");
     refused(&broken(|a| a.ids[1] = 0), "stands twice");
-    refused(&broken(|a| a.trees[2] = 7), "no node");
+    refused(&broken(|a| a.trees[2] = 7), "does not exist");
     refused(&broken(|a| a.weights[0] = f32::INFINITY), "not finite");
     refused(&broken(|a| a.targets[0] = 1), "target 1");
     refused(&broken(|a| a.leaf_ids[0] = 0), "no leaf");
