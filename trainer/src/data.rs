@@ -3,6 +3,7 @@
 //! A DATA folder ([`store`]) is made by [`import`] or [`simulate`]; [`replay`] drives it through the engine into a
 //! feature log ([`feature_log`]), and [`labels`] say what people did with what they were shown ([`labelled`]).
 
+pub mod edge_log;
 pub mod feature_log;
 pub mod import;
 pub mod labelled;

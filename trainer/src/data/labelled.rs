@@ -6,6 +6,7 @@ use std::path::Path;
 use shared_features::digest::Digest;
 use shared_features::spec::FeatureSpec;
 
+use crate::data::edge_log::{self, EdgeLogError};
 use crate::data::feature_log::{FeatureLog, FeatureLogError};
 use crate::data::labels::Labels;
 use crate::data::store::{Data, DataError};
@@ -49,6 +50,9 @@ pub enum LabelledError {
     /// The events.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The state folder of an edge.
+    #[error(transparent)]
+    Edge(#[from] EdgeLogError),
     /// Another surface's log.
     #[error("the log is of surface `{got}`, the spec of `{expected}`; pass the log that was replayed with this spec")]
     Surface {
@@ -60,24 +64,29 @@ pub enum LabelledError {
 }
 
 impl Labelled {
-    /// Reads a LOG folder and labels its rows.
+    /// Reads a LOG folder, or the state folder of an edge, and labels its rows.
     ///
     /// # Errors
     /// An unreadable folder, or another surface's log.
     pub fn read(folder: &Path, spec: &FeatureSpec) -> Result<Labelled, LabelledError> {
-        let log = FeatureLog::read(folder)?;
+        let (log, events, true_relevance, digest) = if edge_log::is_state(folder) {
+            let edge = edge_log::read(folder, spec.surface())?;
+            (edge.log, edge.events, Vec::new(), edge.digest)
+        } else {
+            let data = Data::open(folder)?;
+            (FeatureLog::read(folder)?, data.events, data.relevance, data.digest)
+        };
         if let Some(other) = log.records.iter().find(|r| r.surface != spec.surface()) {
             return Err(LabelledError::Surface { got: other.surface.clone(), expected: spec.surface().to_owned() });
         }
-        let data = Data::open(folder)?;
-        let labels = Labels::new(&spec.label, &data.events);
+        let labels = Labels::new(&spec.label, &events);
         let grades = log.records.iter().map(|r| labels.grades(&r.request, r.ts, &r.rows.items)).collect();
         let mut relevance: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
-        for r in data.relevance {
+        for r in true_relevance {
             relevance.entry(r.request).or_default().insert(r.item, r.relevance);
         }
-        let end = data.events.last().map_or(i64::MIN, shared_features::event::Event::ts);
-        Ok(Labelled { log, grades, relevance, end, digest: data.digest })
+        let end = events.last().map_or(i64::MIN, shared_features::event::Event::ts);
+        Ok(Labelled { log, grades, relevance, end, digest })
     }
 
     /// Splits the records; `fold` says which fold of users judges.

@@ -16,6 +16,7 @@ use shared_features::tables::Tables;
 use shared_features::transform::Training;
 use shared_features::wire::Load;
 
+use crate::data::edge_log;
 use crate::data::labelled::{Labelled, Parts};
 use crate::data::replay;
 use crate::experiment::dataset::TrainingSet;
@@ -104,7 +105,12 @@ pub fn train(
     clock.lap("read");
 
     let encoder = fit_encoder(&labelled, &spec, &parts)?;
-    let tables = match replay::newest_tables(log).with_context(|| format!("cannot read {}/tables", log.display()))? {
+    let newest = if edge_log::is_state(log) {
+        edge_log::newest_tables(log, spec.features.surface())?
+    } else {
+        replay::newest_tables(log).with_context(|| format!("cannot read {}/tables", log.display()))?
+    };
+    let tables = match newest {
         Some(bytes) => bytes,
         None => Tables::empty(&encoder.schema, &encoder.statistics).to_bytes(),
     };

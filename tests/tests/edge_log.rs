@@ -1,0 +1,113 @@
+//! What an edge logged is what the trainer learns from: its state folder is a LOG folder.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_runtime::host::Limits;
+use edge_runtime::runtime::{Runtime, Settings};
+use edge_runtime::spool;
+use hearth_tests::binary::trainer_ok;
+use serde_json::Value;
+use shared_features::event::{Event, ImpressionEvent, InteractionEvent, Shown};
+use trainer::data::store::Data;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_trained_and_judged_on_what_an_edge_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let spec = format!("{}/../trainer/specs/podcasts.toml", env!("CARGO_MANIFEST_DIR"));
+    trainer_ok(folder, &["simulate", "--users", "400", "--items", "120", "--days", "14", "--out", "data"]);
+    trainer_ok(folder, &["replay", "--data", "data", "--spec", &spec, "--out", "log"]);
+    trainer_ok(folder, &["train", "--log", "log", "--spec", &spec, "--out", "run"]);
+    trainer_ok(folder, &["keys", "init", "--out", "keys"]);
+    let publish = [
+        "publish",
+        "--run",
+        "run",
+        "--registry",
+        "registry",
+        "--channel",
+        "stable",
+        "--key",
+        "keys/publisher.key",
+        "--override",
+        "a test",
+    ];
+    trainer_ok(folder, &publish);
+
+    let settings = Settings {
+        registry: folder.join("registry").display().to_string(),
+        trust: std::fs::read(folder.join("keys/root.json")).unwrap(),
+        channel: "stable".into(),
+        surfaces: vec!["podcasts".into()],
+        state: folder.join("state"),
+        limits: Limits { call: Duration::from_secs(10), ..Limits::serving() },
+        spool: spool::Settings::default(),
+    };
+    let runtime = Arc::new(Runtime::open(settings).await.unwrap());
+    runtime.poll().await;
+    let data = Data::open(&folder.join("data")).unwrap();
+    let mut truth: BTreeMap<&str, Vec<(&str, f64)>> = BTreeMap::new();
+    for r in &data.relevance {
+        truth.entry(&r.request).or_default().push((&r.item, r.relevance));
+    }
+    let mut requests = 0u64;
+    for event in &data.events {
+        match event {
+            Event::Request(request) if request.surface == "podcasts" => {
+                let answer = runtime.rank(request.clone()).await.unwrap();
+                assert!(!answer.fallback);
+                let shown: Vec<Shown> = answer
+                    .items
+                    .iter()
+                    .take(10)
+                    .map(|i| Shown {
+                        item: i.item.clone(),
+                        position: i.position,
+                        propensity: i.propensity.map(f64::from),
+                    })
+                    .collect();
+                // The user plays the most relevant of what is shown.
+                let relevance =
+                    |item: &str| truth[request.id.as_str()].iter().find(|t| t.0 == item).map_or(0.0, |t| t.1);
+                let best = shown.iter().max_by(|a, b| relevance(&a.item).total_cmp(&relevance(&b.item))).unwrap();
+                let play = InteractionEvent {
+                    id: format!("play-{}", request.id),
+                    ts: request.ts + 5_000,
+                    offset_min: Some(request.offset_min),
+                    user: request.user.clone(),
+                    item: best.item.clone(),
+                    action: "play".into(),
+                    surface: Some("podcasts".into()),
+                    request: Some(request.id.clone()),
+                    dwell_ms: None,
+                    completion: None,
+                };
+                let seen = ImpressionEvent {
+                    id: format!("seen-{}", request.id),
+                    ts: request.ts + 300,
+                    request: request.id.clone(),
+                    shown,
+                };
+                runtime.impressions(&[seen]).await.unwrap();
+                runtime.interactions(vec![play]).await.unwrap();
+                requests += 1;
+            }
+            Event::Interaction(interaction) if interaction.surface.as_deref() != Some("podcasts") => {
+                runtime.interactions(vec![interaction.clone()]).await.unwrap();
+            }
+            _ => {}
+        }
+    }
+    runtime.close().await;
+    assert!(requests > 200, "{requests} requests");
+
+    let json = |text: String| -> Value { serde_json::from_str(&text).unwrap() };
+    let judged = json(trainer_ok(folder, &["evaluate", "--run", "run", "--log", "state", "--json"]));
+    assert_eq!(judged["requests"], requests, "every request that the edge answered is judged");
+    assert_eq!(judged["requests_without_positive"], 0);
+    let report = json(trainer_ok(folder, &["train", "--log", "state", "--spec", &spec, "--out", "run-2", "--json"]));
+    let model = report["evaluation"]["model"]["ndcg@10"]["value"].as_f64().unwrap();
+    assert!(model > 0.5, "plays follow relevance, so there is much to learn: {model}");
+}
