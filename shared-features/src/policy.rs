@@ -153,25 +153,28 @@ impl Policy {
                 CandidateSource::Table { rank_by, length } => {
                     let expression = rank_by.expression();
                     if let Err(e) = expression.check() {
-                        return refuse("rank_by", e.to_string());
+                        return refuse("candidates", format!("rank_by: {e}"));
                     }
                     for name in expression.names() {
                         if !encoder.statistics.iter().any(|s| s.name == *name) {
-                            return refuse("rank_by", format!("there is no table statistic `{name}`"));
+                            return refuse("candidates", format!("rank_by: there is no table statistic `{name}`"));
                         }
                     }
                     *length
                 }
             };
             if !(1..=MAX_CANDIDATES as u32).contains(&length) {
-                return refuse("length", format!("{length} is not within 1 to {MAX_CANDIDATES}"));
+                return refuse("candidates", format!("length {length} is not within 1 to {MAX_CANDIDATES}"));
             }
         }
         for rule in &self.rules.at_most {
             let category =
                 encoder.schema.find(&rule.field).is_some_and(|(_, kind)| kind == crate::column::Kind::Category);
             if rule.field.entity != Entity::Item || !category || rule.count == 0 {
-                return refuse("at_most", format!("`{}` must be an item category and count at least 1", rule.field));
+                return refuse(
+                    "rules",
+                    format!("at_most: `{}` must be an item category and count at least 1", rule.field),
+                );
             }
         }
         if let Exploration::PlackettLuce { temperature, top } = self.exploration

@@ -139,7 +139,7 @@ impl FeatureSpec {
         let statistics = check_statistics(root, &schema, &tables)?;
         let declared = Declared { schema: &schema, statistics: &statistics };
         let features = read_features(root, &declared)?;
-        let baselines = read_baselines(root)?;
+        let (baselines, places) = read_baselines(root)?;
         let policy_span = root.whole();
         let policy = Policy {
             surface,
@@ -151,7 +151,7 @@ impl FeatureSpec {
             log_unshown: root.take("log_unshown")?.unwrap_or(4),
         };
         let unfitted = Encoder::unfitted(schema, statistics, history_length, &features, baselines)
-            .map_err(|e| root.encoder_error(&e))?;
+            .map_err(|e| encoder_error(root, &places, &e))?;
         policy.check(&unfitted).map_err(|e| match &e {
             PolicyError::Settings { key, .. } => root.error_at_key(key, e.to_string()),
             _ => root.error(policy_span, e.to_string()),
@@ -251,23 +251,22 @@ fn read_features(root: &mut Section, declared: &Declared) -> Result<Vec<Feature>
         let valid = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !valid || name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
             let rule = "use letters, digits and `_`, and no digit first";
-            return Err(table.error(table.whole(), format!("`{name}` is not a feature name; {rule}")));
+            return Err(table.error_at_key("name", format!("`{name}` is not a feature name; {rule}")));
         }
         if features.iter().any(|f| f.name == name) {
-            return Err(table.error(table.whole(), format!("feature `{name}` is declared twice")));
+            return Err(table.error_at_key("name", format!("feature `{name}` is declared twice")));
         }
         let kind: String = table.require("source")?;
         let transforms = read_transforms(&mut table)?;
         let encode = table.take("encode")?.unwrap_or(true);
-        let whole = table.whole();
         let source = Source::deserialize_named(&kind, table.rest())
             .ok_or_else(|| {
                 let known = source::NAMES.join(", ");
-                table.error(whole.clone(), format!("there is no source `{kind}`; there are: {known}"))
+                table.error_at_key("source", format!("there is no source `{kind}`; there are: {known}"))
             })?
             .map_err(|e| table.toml_error(&e))?;
         let feature = Feature { name, source, transforms, encode };
-        feature.output(declared).map_err(|e| table.error(whole, e.to_string()))?;
+        feature.output(declared).map_err(|e| table.error_at_key("source", e.to_string()))?;
         features.push(feature);
     }
     Ok(features)
@@ -287,27 +286,30 @@ fn read_transforms(table: &mut Section) -> Result<Vec<Transform>, SpecError> {
     Ok(transforms)
 }
 
-fn read_baselines(root: &mut Section) -> Result<Vec<Baseline>, SpecError> {
-    let mut baselines = Vec::new();
+/// The baselines, and where each one's score stands.
+fn read_baselines(root: &mut Section) -> Result<(Vec<Baseline>, Vec<SpecError>), SpecError> {
+    let (mut baselines, mut places) = (Vec::new(), Vec::new());
     for mut table in root.sections("baselines")? {
         let name: String = table.require("name")?;
         let text: String = table.require("score")?;
-        let expression = Expression::parse(&text).map_err(|e| table.error(table.whole(), e.to_string()))?;
+        let expression = Expression::parse(&text).map_err(|e| table.error_at_key("score", e.to_string()))?;
         table.finish()?;
+        places.push(table.error_at_key("score", name.clone()));
         baselines.push(Baseline { name, expression });
     }
-    Ok(baselines)
+    Ok((baselines, places))
 }
 
-impl Section<'_> {
-    /// Points at the feature or baseline that an encoder error names.
-    fn encoder_error(&self, error: &EncoderError) -> SpecError {
-        let name = match error {
-            EncoderError::Feature { feature, .. } => feature,
-            EncoderError::Baseline { baseline, .. } => baseline,
-            _ => "history",
-        };
-        self.error_at_text(&format!("\"{name}\""), error.to_string())
+/// Points at the baseline or section that an encoder error is about.
+fn encoder_error(root: &Section, baselines: &[SpecError], error: &EncoderError) -> SpecError {
+    let reason = error.to_string();
+    let place = match error {
+        EncoderError::Baseline { baseline, .. } => baselines.iter().rfind(|place| place.reason == *baseline),
+        _ => None,
+    };
+    match place {
+        Some(place) => SpecError { line: place.line, reason },
+        None => root.error_at_key("history", reason),
     }
 }
 

@@ -147,12 +147,6 @@ impl<'i> Section<'i> {
         self.error(span, reason)
     }
 
-    /// An error at the first place of a text.
-    pub(super) fn error_at_text(&self, wanted: &str, reason: String) -> SpecError {
-        let at = self.text.find(wanted).unwrap_or(self.span.start);
-        self.error(at..at, reason)
-    }
-
     pub(super) fn toml_error(&self, error: &toml::de::Error) -> SpecError {
         match error.span() {
             Some(_) => toml_error(self.text, error),
