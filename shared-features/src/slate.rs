@@ -160,3 +160,6 @@ impl Quota {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
