@@ -39,17 +39,19 @@ lint: setup ## formatting and lints
 	  else echo "skipped: cargo deny is not installed (cargo install cargo-deny)"; fi
 
 engine: setup ## build the engine alone and print its size and digest
-	$(CARGO) run --release --locked --quiet --package trainer -- engine
+	$(CARGO) build --workspace --locked
+	"$${CARGO_TARGET_DIR:-target}/debug/trainer" engine
 
 bench: setup ## speeds, beside peers where there are any
-	$(CARGO) bench --workspace --locked
+	$(CARGO) bench --locked --package hearth-tests --bench rank
 
 real: setup ## the reference results on real data: make real DATA=FOLDER
 	@test -n "$(DATA)" || { echo "pass the folder of data sets: make real DATA=FOLDER" >&2; exit 1; }
-	HEARTH_DATA="$(DATA)" $(CARGO) test --release --locked --package hearth-tests --test real_data -- --nocapture --test-threads=1
+	$(CARGO) build --workspace --locked
+	HEARTH_DATA="$(abspath $(DATA))" $(CARGO) test --workspace --locked --test real_data --test xgboost_real -- --nocapture --test-threads=1
 
 null: setup ## the leak test: 3 surfaces x 20 seeds of a world without signal
-	HEARTH_NULL_SEEDS=20 $(CARGO) test --release --locked --package hearth-tests --test simulator -- --nocapture null
+	HEARTH_NULL_SEEDS=20 $(CARGO) test --workspace --locked --test simulator -- --nocapture null
 
 docs: setup ## the reference of every crate
 	$(CARGO) doc --workspace --no-deps --locked
