@@ -14,7 +14,7 @@ use super::{Fitted, LearnerError, in_range};
 use crate::experiment::dataset::TrainingSet;
 use crate::experiment::onnx_export::{self, TreeNode};
 
-/// Settings, with the defaults that cross-validation on the real sets chose.
+/// Settings, with LightGBM's defaults.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
