@@ -2,4 +2,5 @@
 
 pub mod binary;
 pub mod cases;
+pub mod edge;
 pub mod lightgbm_rank;

@@ -1,0 +1,101 @@
+//! A real `edge-runtime serve`, as a child process.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running edge; it is killed when dropped.
+pub struct Edge {
+    process: Child,
+    url: String,
+    client: reqwest::Client,
+    _output: BufReader<ChildStdout>,
+}
+
+impl Edge {
+    /// Starts an edge on a free port over `registry`, `keys/root.json` and `state` of a folder.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start(folder: &Path, more: &[&str]) -> Edge {
+        let mut process = Command::new(crate::binary::path("edge-runtime"))
+            .current_dir(folder)
+            .args(["serve", "--registry", "registry", "--trust", "keys/root.json", "--channel", "stable"])
+            .args(["--state", "state", "--listen", "127.0.0.1:0", "--poll-ms", "20", "--deadline-ms", "20000"])
+            .args(more)
+            .env("RUST_LOG", "error")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the edge starts");
+        let mut output = BufReader::new(process.stdout.take().expect("standard output is piped"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("the edge prints UTF-8");
+        let url =
+            line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("the edge printed `{line}`")).to_owned();
+        Edge { process, url, client: reqwest::Client::new(), _output: output }
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(mut self) {
+        self.process.kill().expect("the edge can be killed");
+        self.process.wait().expect("the edge can be waited for");
+    }
+
+    /// Posts JSON; the status and the body. `None` where the edge is gone.
+    pub async fn post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let response = self.client.post(format!("{}{path}", self.url)).json(body).send().await.ok()?;
+        let status = response.status().as_u16();
+        Some((status, response.json().await.ok()?))
+    }
+
+    /// Posts text as JSON; the status, the content type and the body.
+    pub async fn post_text(&self, path: &str, body: String) -> (u16, String, Value) {
+        let request =
+            self.client.post(format!("{}{path}", self.url)).header("content-type", "application/json").body(body);
+        let response = request.send().await.expect("the edge answers");
+        let status = response.status().as_u16();
+        let kind = response.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+        (status, kind, response.json().await.unwrap_or(Value::Null))
+    }
+
+    /// Gets text.
+    pub async fn get(&self, path: &str) -> String {
+        let response = self.client.get(format!("{}{path}", self.url)).send().await.expect("the edge answers");
+        response.text().await.expect("the edge sends text")
+    }
+
+    /// What `/readyz` says of a surface.
+    pub async fn status(&self, surface: &str) -> Value {
+        let ready: Value = serde_json::from_str(&self.get("/readyz").await).expect("/readyz is JSON");
+        ready["surfaces"][surface].clone()
+    }
+
+    /// Waits until a surface's status fulfils a condition.
+    ///
+    /// # Panics
+    /// It does not, for a minute.
+    pub async fn wait_for(&self, surface: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let status = self.status(surface).await;
+            if condition(&status) {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "{surface} stays at {status}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
