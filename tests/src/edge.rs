@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -12,10 +13,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running edge; it is killed when dropped.
 pub struct Edge {
-    process: Child,
+    process: Mutex<Child>,
     url: String,
     client: reqwest::Client,
-    _output: BufReader<ChildStdout>,
+    _output: Mutex<BufReader<ChildStdout>>,
 }
 
 impl Edge {
@@ -38,13 +39,19 @@ impl Edge {
         output.read_line(&mut line).expect("the edge prints UTF-8");
         let url =
             line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("the edge printed `{line}`")).to_owned();
-        Edge { process, url, client: reqwest::Client::new(), _output: output }
+        Edge { process: Mutex::new(process), url, client: reqwest::Client::new(), _output: Mutex::new(output) }
     }
 
-    /// Kills it with SIGKILL.
-    pub fn kill(mut self) {
-        self.process.kill().expect("the edge can be killed");
-        self.process.wait().expect("the edge can be waited for");
+    /// Kills it with SIGKILL and waits for its end.
+    pub fn sigkill(&self) {
+        let mut process = self.process.lock().expect("nobody panics with it");
+        process.kill().expect("the edge can be killed");
+        process.wait().expect("the edge can be waited for");
+    }
+
+    /// Kills it for good.
+    pub fn kill(self) {
+        self.sigkill();
     }
 
     /// Posts JSON; the status and the body. `None` where the edge is gone.
@@ -95,7 +102,9 @@ impl Edge {
 
 impl Drop for Edge {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if let Ok(process) = self.process.get_mut() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }

@@ -1,0 +1,158 @@
+//! SIGKILL of the edge under load, twenty rounds: nothing that was acknowledged is lost or doubled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use edge_runtime::spool;
+use edge_runtime::store::Store;
+use hearth_tests::binary::trainer_ok;
+use hearth_tests::edge::Edge;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+const ROUNDS: u64 = 20;
+/// Clients at a time.
+const CLIENTS: u64 = 6;
+/// Acknowledgements in a round before the edge is killed; a round has at least one of each kind.
+const ACKNOWLEDGED: u64 = 60;
+
+/// What the edge has acknowledged.
+#[derive(Default)]
+struct Acknowledged {
+    requests: BTreeSet<String>,
+    impressions: BTreeSet<String>,
+    /// User by interaction.
+    interactions: BTreeMap<String, String>,
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+/// Ranks, shows and plays until the edge is gone; some events are sent twice, as clients do.
+async fn client(
+    edge: Arc<Edge>,
+    name: String,
+    known: Arc<Mutex<Acknowledged>>,
+    count: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+) {
+    let mut k = 0u64;
+    while !stop.load(Ordering::Relaxed) {
+        k += 1;
+        let user = format!("user-{}", k % 7);
+        let request = format!("r-{name}-{k}");
+        let body = json!({
+            "id": request, "user": user, "attributes": { "country": "us" }, "context": { "device": "car" },
+            "candidates": (0..20).map(|i| json!({ "item": format!("show-{i:04}") })).collect::<Vec<_>>(),
+        });
+        let Some((200, answer)) = edge.post("/v1/podcasts/rank", &body).await else { continue };
+        known.lock().await.requests.insert(request.clone());
+        let shown: Vec<Value> = answer["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|i| json!({ "item": i["item"], "position": i["position"] }))
+            .collect();
+        let impression = json!({ "id": format!("m-{name}-{k}"), "ts": now_ms(), "request": request, "shown": shown });
+        let interaction = json!({
+            "id": format!("i-{name}-{k}"), "ts": now_ms(), "user": user, "item": shown[0]["item"], "action": "play",
+            "surface": "podcasts", "request": request,
+        });
+        for _ in 0..1 + k % 2 {
+            if let Some((202, _)) = edge.post("/v1/impressions", &impression).await {
+                known.lock().await.impressions.insert(format!("m-{name}-{k}"));
+            }
+            if let Some((202, _)) = edge.post("/v1/interactions", &json!([interaction])).await {
+                known.lock().await.interactions.insert(format!("i-{name}-{k}"), user.clone());
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn prepare(folder: &Path) {
+    let spec = format!("{}/../trainer/specs/podcasts.toml", env!("CARGO_MANIFEST_DIR"));
+    trainer_ok(folder, &["simulate", "--users", "200", "--items", "60", "--days", "14", "--out", "data"]);
+    trainer_ok(folder, &["replay", "--data", "data", "--spec", &spec, "--out", "log"]);
+    trainer_ok(folder, &["train", "--log", "log", "--spec", &spec, "--out", "run"]);
+    trainer_ok(folder, &["keys", "init", "--out", "keys"]);
+    let publish =
+        ["publish", "--run", "run", "--registry", "registry", "--channel", "stable", "--key", "keys/publisher.key"];
+    trainer_ok(folder, &[&publish[..], &["--override", "a test"]].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_or_doubled() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    tokio::task::block_in_place(|| prepare(folder));
+    let known = Arc::new(Mutex::new(Acknowledged::default()));
+    for round in 0..ROUNDS {
+        let edge = Arc::new(Edge::start(folder, &["--sync-ms", "1000"]));
+        let (count, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|c| {
+                tokio::spawn(client(edge.clone(), format!("{round}-{c}"), known.clone(), count.clone(), stop.clone()))
+            })
+            .collect();
+        let started = Instant::now();
+        // A different moment in each round.
+        while count.load(Ordering::Relaxed) < ACKNOWLEDGED + round {
+            assert!(started.elapsed() < Duration::from_secs(60), "the edge acknowledges nothing");
+            tokio::task::yield_now().await;
+        }
+        edge.sigkill();
+        stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.await.unwrap();
+        }
+    }
+    // One more start folds in what the last kill left behind.
+    let edge = Edge::start(folder, &[]);
+    assert!(edge.get("/healthz").await.contains("ok"));
+    edge.kill();
+
+    let known = known.lock().await;
+    let contents = spool::read(&folder.join("state/spool")).unwrap();
+    let once = |what: &str, got: Vec<&str>, acknowledged: Vec<&str>| {
+        let distinct: BTreeSet<&str> = got.iter().copied().collect();
+        assert_eq!(distinct.len(), got.len(), "{what}: something is there twice");
+        let lost: Vec<_> = acknowledged.iter().filter(|id| !distinct.contains(**id)).collect();
+        assert!(lost.is_empty(), "{what}: {} of {} are lost: {lost:?}", lost.len(), acknowledged.len());
+        println!("{what}: {} acknowledged, {} logged", acknowledged.len(), got.len());
+    };
+    once(
+        "log rows",
+        contents.records.iter().map(|r| r.request.as_str()).collect(),
+        known.requests.iter().map(String::as_str).collect(),
+    );
+    once(
+        "impressions",
+        contents.impressions.iter().map(|e| e.id.as_str()).collect(),
+        known.impressions.iter().map(String::as_str).collect(),
+    );
+    once(
+        "interactions",
+        contents.interactions.iter().map(|e| e.id.as_str()).collect(),
+        known.interactions.keys().map(String::as_str).collect(),
+    );
+    assert!(known.interactions.len() as u64 > ROUNDS * ACKNOWLEDGED / 2, "the load was light");
+    assert!(
+        contents.records.iter().all(|r| !r.fallback && !r.rows.items.is_empty()),
+        "the model answered every request"
+    );
+
+    let store = Store::open(&folder.join("state/store.redb")).unwrap();
+    for user in (0..7).map(|k| format!("user-{k}")) {
+        let history = store.history(&user).unwrap();
+        let ids: Vec<&str> = history.entries().iter().map(|e| e.id.as_str()).collect();
+        let distinct: BTreeSet<&str> = ids.iter().copied().collect();
+        assert_eq!(distinct.len(), ids.len(), "the history of {user} has something twice");
+        let lost = known.interactions.iter().filter(|(id, of)| **of == user && !distinct.contains(id.as_str())).count();
+        assert_eq!(lost, 0, "the history of {user}");
+    }
+}
