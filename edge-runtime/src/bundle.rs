@@ -297,6 +297,3 @@ pub fn check_blob(named: &Blob, bytes: &[u8]) -> Result<(), BundleError> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -190,3 +190,46 @@ fn write_secret(path: &Path, key: &SigningKey) -> Result<(), KeyError> {
     writeln!(file, "{KEY_HEADER}\n{}", BASE64.encode(key.to_bytes())).map_err(io)?;
     file.sync_all().map_err(io)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn root(version: u64, threshold: u32, roots: &[&SigningKey], signers: &[&SigningKey]) -> Vec<u8> {
+        let keys = roots.iter().map(|k| public(k, Role::Root)).collect();
+        sign::seal(DocumentType::Root, &Root { version, threshold, keys }, signers)
+    }
+
+    #[test]
+    fn keys_are_written_once_and_kept_from_others() {
+        let folder = tempfile::tempdir().unwrap();
+        init(folder.path()).unwrap();
+        assert!(matches!(init(folder.path()), Err(KeyError::Io { .. })), "never overwritten");
+        let root = Root::pinned(&std::fs::read(folder.path().join("root.json")).unwrap()).unwrap();
+        let publisher = read_secret(&folder.path().join("publisher.key")).unwrap();
+        assert!(root.trusted(Role::Publisher).unwrap().keys.contains_key(&key_id(&publisher.verifying_key())));
+        assert!(!root.trusted(Role::Root).unwrap().keys.contains_key(&key_id(&publisher.verifying_key())));
+        assert!(matches!(read_secret(&folder.path().join("root.json")), Err(KeyError::Malformed { .. })));
+        #[cfg(unix)]
+        {
+            let mode = std::fs::metadata(folder.path().join("root.key")).unwrap();
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_root_is_signed_by_its_own_keys_and_a_successor_by_both() {
+        let (a, b, c) = (key(1), key(2), key(3));
+        let first = Root::pinned(&root(1, 2, &[&a, &b], &[&a, &b])).unwrap();
+        assert!(Root::pinned(&root(1, 2, &[&a, &b], &[&a, &a])).is_err(), "one key counts once");
+        assert!(Root::pinned(&root(1, 1, &[&a], &[&b])).is_err());
+        assert!(first.successor(&root(2, 1, &[&c], &[&a, &b, &c])).is_ok());
+        assert!(first.successor(&root(2, 1, &[&c], &[&a, &c])).is_err(), "too few of the old keys");
+        assert!(first.successor(&root(2, 1, &[&c], &[&a, &b])).is_err(), "none of the new keys");
+        assert!(matches!(first.successor(&root(1, 1, &[&c], &[&a, &b, &c])), Err(KeyError::Version { .. })));
+    }
+}

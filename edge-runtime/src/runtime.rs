@@ -75,9 +75,6 @@ struct Surface {
     rejected: Option<u64>,
 }
 
-/// A request as an app sends it: the surface is named by the call, `id` and `ts` may be left out.
-pub type RankRequest = RequestEvent;
-
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
@@ -563,3 +560,6 @@ pub(crate) fn now_ms() -> i64 {
 fn json(event: &impl Serialize) -> String {
     serde_json::to_string(event).expect("events are plain data with string keys")
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ impl Edge {
             .args(["serve", "--registry", "registry", "--trust", "keys/root.json", "--channel", "stable"])
             .args(["--state", "state", "--listen", "127.0.0.1:0", "--poll-ms", "20", "--deadline-ms", "20000"])
             .args(more)
-            .env("RUST_LOG", "error")
+            .env("RUST_LOG", "off")
             .stdout(Stdio::piped())
             .spawn()
             .expect("the edge starts");

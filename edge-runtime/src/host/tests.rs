@@ -1,1 +1,161 @@
+//! Guests that misbehave, each built for its test.
 
+use shared_features::codec;
+use shared_features::wire::{Load, Reply};
+use wasm_encoder::{
+    CodeSection, ConstExpr, DataSection, ExportKind, ExportSection, Function, FunctionSection, ImportSection,
+    Instruction, MemorySection, MemoryType, Module, TypeSection, ValType,
+};
+
+use super::*;
+
+/// What `hearth_call` does in a test's guest.
+pub(crate) type Body<'a> = &'a [Instruction<'a>];
+
+/// Where every guest's data lies, and where it says its buffers are.
+pub(crate) const REPLY: i32 = 1024;
+const BUFFER: i32 = 65_536;
+
+/// A guest that loads anything and answers with `call`; `reply` lies at [`REPLY`].
+pub(crate) fn guest(abi: i32, reply: &[u8], call: Body, import: bool) -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types.ty().function([], [ValType::I32]);
+    types.ty().function([ValType::I32], [ValType::I32]);
+    types.ty().function([ValType::I32, ValType::I32], []);
+    types.ty().function([ValType::I32, ValType::I32], [ValType::I32]);
+    types.ty().function([ValType::I32, ValType::I32, ValType::I32], [ValType::I64]);
+    let mut imports = ImportSection::new();
+    if import {
+        imports.import("wasi_snapshot_preview1", "random_get", wasm_encoder::EntityType::Function(3));
+    }
+    let mut functions = FunctionSection::new();
+    for kind in 0..5 {
+        functions.function(kind);
+    }
+    let mut memories = MemorySection::new();
+    memories.memory(MemoryType { minimum: 32, maximum: None, memory64: false, shared: false, page_size_log2: None });
+    let mut exports = ExportSection::new();
+    exports.export("memory", ExportKind::Memory, 0);
+    for (k, name) in ["hearth_abi", "hearth_alloc", "hearth_free", "hearth_load", "hearth_call"].into_iter().enumerate()
+    {
+        exports.export(name, ExportKind::Func, k as u32 + u32::from(import));
+    }
+    let mut code = CodeSection::new();
+    let bodies: [Body; 5] =
+        [&[Instruction::I32Const(abi)], &[Instruction::I32Const(BUFFER)], &[], &[Instruction::I32Const(0)], call];
+    for body in bodies {
+        let mut function = Function::new([]);
+        for instruction in body.iter().chain([&Instruction::End]) {
+            function.instruction(instruction);
+        }
+        code.function(&function);
+    }
+    let mut data = DataSection::new();
+    data.active(0, &ConstExpr::i32_const(REPLY), reply.iter().copied());
+    let mut module = Module::new();
+    module.section(&types);
+    if import {
+        module.section(&imports);
+    }
+    module.section(&functions).section(&memories).section(&exports).section(&code).section(&data);
+    module.finish()
+}
+
+/// The packed place of a reply.
+pub(crate) fn at(ptr: i64, len: usize) -> Instruction<'static> {
+    Instruction::I64Const(ptr << 32 | len as i64)
+}
+
+fn limits() -> Limits {
+    Limits { memory_bytes: 4 << 20, call: Duration::from_millis(50), load: Duration::from_secs(5) }
+}
+
+fn start(wasm: &[u8]) -> Result<Guest, HostError> {
+    let load = Load { encoder: Vec::new(), policy: Vec::new(), tables: Vec::new(), model: Vec::new() };
+    Guest::new(Host::shared().unwrap(), wasm, &load, limits())
+}
+
+/// What a guest with this body answers, twice: it is dropped and replaced in between.
+#[track_caller]
+fn answers(call: Body) -> HostError {
+    let guest = start(&guest(1, &[], call, false)).unwrap();
+    let first = guest.describe().unwrap_err();
+    assert!(lock(&guest.idle).is_empty(), "an instance that failed is not used again");
+    assert_eq!(guest.describe().unwrap_err(), first);
+    first
+}
+
+#[test]
+fn a_guest_that_behaves_is_heard_and_used_again() {
+    let reply = codec::encode(&Reply::<Vec<f32>>::Ok(vec![1.5, 2.5]));
+    let guest = start(&guest(1, &reply, &[at(REPLY.into(), reply.len())], false)).unwrap();
+    assert_eq!(guest.score(&[0.0]), Ok(vec![1.5, 2.5]));
+    assert_eq!(guest.score(&[0.0]), Ok(vec![1.5, 2.5]));
+    assert_eq!(lock(&guest.idle).len(), 1);
+}
+
+#[test]
+fn a_trap() {
+    assert!(
+        matches!(answers(&[Instruction::Unreachable]), HostError::Trap { reason } if reason.contains("unreachable"))
+    );
+}
+
+#[test]
+fn an_endless_loop() {
+    let body = [
+        Instruction::Loop(wasm_encoder::BlockType::Empty),
+        Instruction::Br(0),
+        Instruction::End,
+        Instruction::Unreachable,
+    ];
+    assert_eq!(answers(&body), HostError::Deadline { ms: 50 });
+}
+
+#[test]
+fn memory_without_end() {
+    let body = [
+        Instruction::Loop(wasm_encoder::BlockType::Empty),
+        Instruction::I32Const(16),
+        Instruction::MemoryGrow(0),
+        Instruction::Drop,
+        Instruction::Br(0),
+        Instruction::End,
+        Instruction::Unreachable,
+    ];
+    assert_eq!(answers(&body), HostError::Memory { limit: 4 << 20 });
+}
+
+#[test]
+fn replies_that_lie() {
+    for (name, reply) in [
+        ("null", at(0, 8)),
+        ("beyond the memory", at(1 << 30, 8)),
+        ("over the end", at((32 << 16) - 4, 8)),
+        ("as long as everything", at(REPLY.into(), u32::MAX as usize)),
+        ("no message", at(BUFFER.into(), 3)),
+        ("empty", at(REPLY.into(), 0)),
+    ] {
+        assert!(matches!(answers(&[reply]), HostError::Reply { .. }), "{name}");
+    }
+}
+
+#[test]
+fn another_abi() {
+    let error = start(&guest(2, &[], &[Instruction::Unreachable], false)).unwrap_err();
+    assert_eq!(error, HostError::Abi { got: 2, expected: 1 });
+}
+
+#[test]
+fn an_import() {
+    let error = start(&guest(1, &[], &[Instruction::Unreachable], true)).unwrap_err();
+    assert!(error.to_string().contains("imports `wasi_snapshot_preview1.random_get`"), "{error}");
+}
+
+#[test]
+fn files_that_are_no_engine() {
+    let whole = guest(1, &[], &[Instruction::Unreachable], false);
+    for wasm in [&b""[..], b"not wasm", &whole[..whole.len() - 7], &Module::new().finish()] {
+        assert!(matches!(start(wasm), Err(HostError::Engine(_))));
+    }
+}
