@@ -13,7 +13,7 @@ pub use engine::{EngineError, check_engine};
 /// Version of the manifest.
 pub const FORMAT: u32 = 1;
 /// Largest manifest, in bytes.
-const MAX_MANIFEST: usize = 64 << 10;
+pub(crate) const MAX_MANIFEST: usize = 64 << 10;
 
 /// What a blob is in a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -25,9 +25,12 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
 
-use crate::bundle::{Bundle, BundleError, Manifest, ROLES, Role, check_blob};
+use crate::bundle::{Bundle, BundleError, MAX_MANIFEST, Manifest, ROLES, Role, check_blob};
 use crate::channel::{Channel, ChannelError};
 use crate::sign::{self, DocumentType, SignatureError, Trusted};
+
+/// Largest signed document, in bytes.
+const DOCUMENT: u64 = sign::MAX_BYTES as u64;
 
 /// A registry.
 #[derive(Clone, Debug)]
@@ -112,6 +115,16 @@ pub enum RegistryError {
         /// The object.
         object: String,
     },
+    /// An object that is larger than it may be.
+    #[error("{object} has {size} bytes, at most {limit} are allowed")]
+    TooLarge {
+        /// The object.
+        object: String,
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// A signature is refused.
     #[error("{object}: {source}")]
     Signature {
@@ -150,6 +163,13 @@ pub enum RegistryError {
         /// Which.
         bundle: Digest,
     },
+}
+
+impl RegistryError {
+    /// Whether trying again later may help: the store failed or does not have the object yet.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, RegistryError::Store { .. } | RegistryError::NotFound { .. })
+    }
 }
 
 impl Registry {
@@ -195,8 +215,16 @@ impl Registry {
     /// # Errors
     /// The store fails, or a byte is not what its name says.
     pub async fn bundle(&self, digest: Digest) -> Result<Bundle, RegistryError> {
+        self.bundle_near(digest, None).await
+    }
+
+    /// Like [`Registry::bundle`], but takes what a nearer registry has from there: the engine rarely changes.
+    ///
+    /// # Errors
+    /// The store fails, or a byte is not what its name says.
+    pub async fn bundle_near(&self, digest: Digest, near: Option<&Registry>) -> Result<Bundle, RegistryError> {
         let refuse = |source| RegistryError::Bundle { bundle: digest, source };
-        let bytes = self.get(&format!("bundles/{digest}")).await?;
+        let bytes = self.get(&format!("bundles/{digest}"), MAX_MANIFEST as u64).await?;
         let got = Digest::of(&bytes);
         if got != digest {
             return Err(refuse(BundleError::Digest { got, expected: digest }));
@@ -205,7 +233,15 @@ impl Registry {
         let mut blobs: BTreeMap<Role, Vec<u8>> = BTreeMap::new();
         for role in ROLES {
             let named = manifest.blob(role);
-            let blob = self.get(&blob_path(named.sha256)).await?;
+            let object = blob_path(named.sha256);
+            let held = match near {
+                Some(near) => near.get(&object, role.limit()).await.ok().filter(|b| check_blob(named, b).is_ok()),
+                None => None,
+            };
+            let blob = match held {
+                Some(blob) => blob,
+                None => self.get(&object, role.limit()).await?,
+            };
             check_blob(named, &blob).map_err(refuse)?;
             blobs.insert(role, blob);
         }
@@ -219,8 +255,9 @@ impl Registry {
     pub async fn put_blob(&self, bytes: &[u8]) -> Result<Digest, RegistryError> {
         let digest = Digest::of(bytes);
         let object = blob_path(digest);
-        match self.store.head(&self.path(&object)).await {
-            Ok(found) if found.size == bytes.len() as u64 => {}
+        // What is there already may have been damaged since.
+        match self.get(&object, bytes.len() as u64).await {
+            Ok(there) if there == bytes => {}
             _ => self.put(&object, bytes.to_vec()).await?,
         }
         Ok(digest)
@@ -231,7 +268,7 @@ impl Registry {
     /// # Errors
     /// The store fails, or the bytes are not what the name says.
     pub async fn blob(&self, digest: Digest) -> Result<Vec<u8>, RegistryError> {
-        let bytes = self.get(&blob_path(digest)).await?;
+        let bytes = self.get(&blob_path(digest), Role::Model.limit()).await?;
         let got = Digest::of(&bytes);
         if got == digest { Ok(bytes) } else { Err(RegistryError::Blob { expected: digest, got }) }
     }
@@ -256,7 +293,7 @@ impl Registry {
         let mut found = self.list(&object).await?;
         found.sort();
         let newest = found.pop().ok_or_else(|| self.not_found(&object))?;
-        let bytes = self.get(&newest).await?;
+        let bytes = self.get(&newest, DOCUMENT).await?;
         sign::read_unverified(&bytes, DocumentType::Release)
             .map_err(|source| RegistryError::Signature { object: newest, source })
     }
@@ -274,7 +311,7 @@ impl Registry {
         now: i64,
     ) -> Result<(Channel, Vec<u8>), RegistryError> {
         let object = channel_path(surface, channel);
-        let bytes = self.get(&object).await?;
+        let bytes = self.get(&object, DOCUMENT).await?;
         let pointer: Channel = sign::open(&bytes, DocumentType::Channel, publishers)
             .map_err(|source| RegistryError::Signature { object: object.clone(), source })?;
         pointer.accept(surface, channel, seen, now).map_err(|source| RegistryError::Channel { object, source })?;
@@ -292,7 +329,7 @@ impl Registry {
         key: &SigningKey,
     ) -> Result<Option<Channel>, RegistryError> {
         let object = channel_path(surface, channel);
-        let bytes = match self.get(&object).await {
+        let bytes = match self.get(&object, DOCUMENT).await {
             Ok(bytes) => bytes,
             Err(RegistryError::NotFound { .. }) => return Ok(None),
             Err(e) => return Err(e),
@@ -353,12 +390,15 @@ impl Registry {
         Ok(surfaces)
     }
 
-    /// Reads any object.
+    /// Reads any object of at most `limit` bytes; a larger one is not downloaded.
     ///
     /// # Errors
-    /// The store fails, or there is no such object.
-    pub async fn get(&self, object: &str) -> Result<Vec<u8>, RegistryError> {
+    /// The store fails, there is no such object, or it is too large.
+    pub async fn get(&self, object: &str, limit: u64) -> Result<Vec<u8>, RegistryError> {
         let found = match self.store.get(&self.path(object)).await {
+            Ok(found) if found.meta.size > limit => {
+                return Err(RegistryError::TooLarge { object: object.to_owned(), size: found.meta.size, limit });
+            }
             Ok(found) => found.bytes().await,
             Err(e) => Err(e),
         };

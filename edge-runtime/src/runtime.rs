@@ -408,7 +408,9 @@ impl Runtime {
             }
             Err(e) => {
                 metrics::counter!("hearth_rejected_total", "surface" => surface.to_owned()).increment(1);
-                self.with_surface(surface, |s| s.rejected = Some(sequence));
+                if !e.is_transient() {
+                    self.with_surface(surface, |s| s.rejected = Some(sequence));
+                }
                 Err(format!("sequence {sequence} is refused: {e}"))
             }
         }

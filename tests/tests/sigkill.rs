@@ -111,13 +111,26 @@ async fn nothing_acknowledged_is_lost_or_doubled() {
             client.await.unwrap();
         }
     }
-    // One more start folds in what the last kill left behind.
+    // One more start folds in what the last kill left behind; clients that never heard back try again.
     let edge = Edge::start(folder, &[]);
-    assert!(edge.get("/healthz").await.contains("ok"));
+    for (id, user) in known.lock().await.interactions.iter().take(50) {
+        let again = json!({ "id": id, "ts": now_ms(), "user": user, "item": "show-0001", "action": "play" });
+        assert_eq!(edge.post("/v1/interactions", &again).await.unwrap().0, 202);
+    }
     edge.kill();
 
     let known = known.lock().await;
+    let raw = spool::read_from(&folder.join("state/spool"), spool::Position::default()).unwrap();
+    let rows = raw.iter().filter_map(|(entry, _)| match entry {
+        spool::Entry::Rows(record) => Some(record.request.clone()),
+        _ => None,
+    });
+    let mut written: BTreeMap<String, u32> = BTreeMap::new();
+    rows.for_each(|request| *written.entry(request).or_default() += 1);
+    assert!(written.values().all(|n| *n == 1), "no request was sent twice, so none is written twice");
+    // Events that were sent twice may be written twice; whoever reads counts them once.
     let contents = spool::read(&folder.join("state/spool")).unwrap();
+    assert!(contents.duplicates >= 50, "the second tries are there: {}", contents.duplicates);
     let once = |what: &str, got: Vec<&str>, acknowledged: Vec<&str>| {
         let distinct: BTreeSet<&str> = got.iter().copied().collect();
         assert_eq!(distinct.len(), got.len(), "{what}: something is there twice");

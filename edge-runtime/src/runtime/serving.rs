@@ -65,6 +65,17 @@ pub(super) enum LoadError {
     Stopping,
 }
 
+impl LoadError {
+    /// Whether trying the same pointer again may help.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            LoadError::Registry(error) => error.is_transient(),
+            LoadError::Stopping => true,
+            _ => false,
+        }
+    }
+}
+
 impl Serving {
     /// Loads every arm; arms whose bundle is served already keep their instances and snapshots.
     pub(super) async fn load(
@@ -168,7 +179,7 @@ async fn bundle(registry: &Registry, cache: Option<&Registry>, digest: Digest) -
     if let Ok(bundle) = cache.bundle(digest).await {
         return Ok(bundle);
     }
-    let bundle = registry.bundle(digest).await?;
+    let bundle = registry.bundle_near(digest, Some(cache)).await?;
     cache.put_bundle(&bundle).await?;
     Ok(bundle)
 }
