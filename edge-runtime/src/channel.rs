@@ -140,5 +140,11 @@ impl Channel {
     }
 }
 
+/// Whether a name can stand in the path of a registry's object: letters, digits, `-`, `_` and `.`, no `.` first.
+pub fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(allowed)
+}
+
 #[cfg(test)]
 mod tests;

@@ -78,7 +78,13 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Causes that are said already are not said again.
+            let message = error.chain().fold(String::new(), |said, cause| match cause.to_string() {
+                cause if said.contains(&cause) => said,
+                cause if said.is_empty() => cause,
+                cause => format!("{said}: {cause}"),
+            });
+            eprintln!("error: {message}");
             ExitCode::FAILURE
         }
     }

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
 
 use crate::bundle::{Bundle, BundleError, MAX_MANIFEST, Manifest, ROLES, Role, check_blob};
-use crate::channel::{Channel, ChannelError};
+use crate::channel::{Channel, ChannelError, is_name};
 use crate::sign::{self, DocumentType, SignatureError, Trusted};
 
 /// Largest signed document, in bytes.
@@ -156,6 +156,12 @@ pub enum RegistryError {
         expected: Digest,
         /// What came.
         got: Digest,
+    },
+    /// A channel or surface that cannot stand in a path.
+    #[error("`{name}` is no name of a channel or surface; use letters, digits, `-`, `_` and `.`")]
+    Name {
+        /// The name.
+        name: String,
     },
     /// A gate that failed.
     #[error("bundle {bundle} did not pass the gate, and no override was given")]
@@ -353,6 +359,9 @@ impl Registry {
         action: &str,
         key: &SigningKey,
     ) -> Result<(), RegistryError> {
+        if let Some(name) = [&pointer.surface, &pointer.channel].into_iter().find(|name| !is_name(name)) {
+            return Err(RegistryError::Name { name: name.clone() });
+        }
         let object = channel_path(&pointer.surface, &pointer.channel);
         if !release.gate_passed && release.override_reason.is_none() {
             return Err(RegistryError::Gate { bundle: release.bundle });

@@ -196,6 +196,7 @@ fn bad_input_is_named_with_its_place_and_nothing_is_written() {
         &["evaluate", "--run", "nowhere", "--log", "log"],
         &["evaluate", "--bundle", "registry/bundles/abc", "--log", "log"],
         &["publish", "--run", "nowhere", "--registry", "r", "--channel", "c", "--key", "k"],
+        &["train", "--log", "log", "--spec", &spec, "--fold", "3", "--out", "run"],
         &["import", "metarank", "nowhere.jsonl", "--spec", &spec, "--out", "d"],
     ] {
         let error = trainer_fails(folder, arguments);

@@ -36,6 +36,12 @@ fn users_are_split_by_weight_and_stay_where_they_are() {
 }
 
 #[test]
+fn names_that_are_no_path() {
+    assert!(["stable", "canary-2", "v1.2_b"].into_iter().all(is_name));
+    assert!(!["", "a/b", "..", "../x", "a b", "é", &"x".repeat(65)].into_iter().any(is_name));
+}
+
+#[test]
 fn arms_that_make_no_sense() {
     for (channel, says) in [
         (channel(&[]), "no arm"),

@@ -44,7 +44,7 @@ pub(super) struct Demo {
     #[arg(long)]
     out: PathBuf,
     /// Number of users
-    #[arg(long, default_value_t = World::default().users)]
+    #[arg(long, default_value_t = World::default().users, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     users: u32,
     /// The same seed gives the same world and the same bundles
     #[arg(long, default_value_t = World::default().seed)]

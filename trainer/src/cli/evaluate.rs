@@ -31,10 +31,10 @@ pub(super) struct Evaluate {
     #[arg(long)]
     log: PathBuf,
     /// Only requests from this time on, milliseconds since the epoch
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     from: Option<i64>,
     /// Only requests before this time, milliseconds since the epoch
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     to: Option<i64>,
     /// Print the result as one JSON object
     #[arg(long)]

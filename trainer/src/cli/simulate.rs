@@ -16,13 +16,13 @@ use crate::data::simulate::{self, World};
   trainer simulate --null --seed 7 --out data     # clicks without regard to user or item: nothing to learn")]
 pub(super) struct Simulate {
     /// Number of users
-    #[arg(long, default_value_t = World::default().users)]
+    #[arg(long, default_value_t = World::default().users, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     users: u32,
     /// Number of items
-    #[arg(long, default_value_t = World::default().items)]
+    #[arg(long, default_value_t = World::default().items, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     items: u32,
     /// Number of days
-    #[arg(long, default_value_t = World::default().days)]
+    #[arg(long, default_value_t = World::default().days, value_parser = clap::value_parser!(u32).range(1..=3650))]
     days: u32,
     /// The same seed gives the same bytes
     #[arg(long, default_value_t = World::default().seed)]

@@ -26,7 +26,7 @@ pub(super) struct Tables {
     #[command(flatten)]
     target: TargetArgs,
     /// Only events before this time, milliseconds since the epoch; the latest scheduled time where absent
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     as_of: Option<i64>,
     /// Print the result as JSON
     #[arg(long)]

@@ -89,10 +89,12 @@ pub fn train(
     let spec = TrainerSpec::read(spec_path)?;
     let mut clock = Clock::start();
     let labelled = Labelled::read(log, &spec.features)?;
-    if let Some(folds) = spec.split.user_folds
-        && settings.fold >= folds
-    {
-        bail!("--fold {} is not below the spec's user_folds, {folds}", settings.fold);
+    let folds = spec.split.user_folds.unwrap_or(1);
+    if settings.fold >= folds {
+        bail!(
+            "--fold {} is not below the number of folds, {folds}; see `user_folds` in the spec's [split]",
+            settings.fold
+        );
     }
     let parts = labelled.split(&spec.split, spec.features.label.window.ms, settings.fold);
     if parts.train.is_empty() || parts.test.is_empty() {

@@ -5,9 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use ed25519_dalek::SigningKey;
-use edge_runtime::channel::{Arm, Channel};
+use edge_runtime::channel::{Arm, Channel, is_name};
 use edge_runtime::keys;
-use edge_runtime::registry::{Registry, Release};
+use edge_runtime::registry::{Registry, RegistryError, Release};
 use serde::Serialize;
 use shared_features::digest::Digest;
 use shared_features::tables::Tables;
@@ -58,6 +58,9 @@ impl Target {
     /// # Errors
     /// A place or key file that cannot be used.
     pub fn open(registry: &str, channel: &str, key: &Path, expires_days: u32) -> Result<Target> {
+        if !is_name(channel) {
+            return Err(RegistryError::Name { name: channel.to_owned() }.into());
+        }
         Ok(Target {
             registry: Registry::open(registry)?,
             channel: channel.to_owned(),
