@@ -12,6 +12,11 @@ pub const VERSION: u8 = 1;
 /// Most bytes that one message may make a decoder reserve.
 const LIMIT: usize = 256 << 20;
 
+/// Input up to this size is held to [`SHORT_LIMIT`], so that a few bytes with a huge length in them are refused
+/// before memory is reserved. A byte of input decodes to at most 8 bytes that the decoder counts (an empty string).
+const SHORT: usize = 1 << 20;
+const SHORT_LIMIT: usize = 16 * SHORT;
+
 /// Why bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -65,9 +70,13 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T
     if version != VERSION {
         return Err(CodecError::Version { what, got: version });
     }
-    let config = bincode::config::standard().with_limit::<LIMIT>();
-    let (message, read) = bincode::serde::decode_from_slice(body, config)
-        .map_err(|e| CodecError::Malformed { what, reason: e.to_string() })?;
+    let config = bincode::config::standard();
+    let (message, read) = if body.len() <= SHORT {
+        bincode::serde::decode_from_slice(body, config.with_limit::<SHORT_LIMIT>())
+    } else {
+        bincode::serde::decode_from_slice(body, config.with_limit::<LIMIT>())
+    }
+    .map_err(|e| CodecError::Malformed { what, reason: e.to_string() })?;
     if read != body.len() {
         return Err(CodecError::Trailing { what, left: body.len() - read });
     }
@@ -91,5 +100,20 @@ mod tests {
         assert_eq!(decode::<u32>(&[1, 0, 0], "test"), Err(CodecError::Trailing { what: "test", left: 1 }));
         let huge = [&[1u8, 253][..], &u64::MAX.to_le_bytes()].concat();
         assert!(matches!(decode::<Vec<u64>>(&huge, "test"), Err(CodecError::Malformed { .. })));
+        // 200 MB of string, announced by five bytes: over the limit of a short message.
+        let text = [&[1u8, 252][..], &200_000_000u32.to_le_bytes()].concat();
+        let Err(CodecError::Malformed { reason, .. }) = decode::<String>(&text, "test") else { panic!() };
+        assert!(reason.contains("LimitExceeded"), "{reason}");
+    }
+
+    #[test]
+    fn limits_leave_room_for_the_densest_messages() {
+        for length in [SHORT, SHORT + 1] {
+            // One byte each; the decoder counts eight.
+            let strings = vec![String::new(); length - 5];
+            assert_eq!(decode::<Vec<String>>(&encode(&strings), "test").unwrap().len(), strings.len());
+            let times = vec![0i64; length - 5];
+            assert_eq!(decode::<Vec<i64>>(&encode(&times), "test").unwrap().len(), times.len());
+        }
     }
 }

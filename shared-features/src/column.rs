@@ -102,8 +102,9 @@ pub enum ColumnError {
         /// What was expected.
         expected: usize,
     },
-    /// A code points outside the dictionary, or the dictionary is not sorted, or offsets are not in order.
-    #[error("the dictionary or its codes are inconsistent")]
+    /// A code points outside the dictionary, or the dictionary, offsets or a row's tags are not in order,
+    /// or a number is a NaN other than the missing one, or infinite.
+    #[error("a dictionary, its codes or a number are inconsistent")]
     Dictionary,
     /// Other than the expected kind.
     #[error("a {got} column, expected {expected}")]
@@ -142,9 +143,7 @@ impl Column {
     pub fn check(&self, kind: Kind, rows: usize) -> Result<(), ColumnError> {
         let sorted = |names: &[String]| names.windows(2).all(|w| w[0] < w[1]);
         let consistent = match (self, kind) {
-            (Column::Number(x), Kind::Number | Kind::Boolean) => {
-                x.iter().all(|v| v.to_bits() == numeric::store_f32(*v).to_bits())
-            }
+            (Column::Number(x), Kind::Number | Kind::Boolean) => canonical(x),
             (Column::Category(c), Kind::Category | Kind::Text) => {
                 sorted(&c.names) && c.codes.iter().all(|&k| k == NO_CODE || (k as usize) < c.names.len())
             }
@@ -154,9 +153,10 @@ impl Column {
                     && t.offsets.last().is_some_and(|&n| n as usize == t.codes.len())
                     && t.offsets.windows(2).all(|w| w[0] <= w[1])
                     && t.codes.iter().all(|&k| (k as usize) < t.names.len())
+                    && (0..t.offsets.len() - 1).all(|row| t.codes_of(row).windows(2).all(|w| w[0] < w[1]))
             }
             (Column::Vector(v), Kind::Vector(width)) => {
-                v.width == width && width > 0 && v.data.len() % width as usize == 0
+                v.width == width && width > 0 && v.data.len() % width as usize == 0 && canonical(&v.data)
             }
             (Column::Timestamp(_), Kind::Timestamp) => true,
             (other, expected) => return Err(ColumnError::Kind { got: other.name(), expected }),
@@ -245,6 +245,17 @@ impl Column {
                 Column::Vector(Vectors { width, data })
             }
         })
+    }
+
+    /// A column without rows.
+    pub(crate) fn empty(kind: Kind) -> Column {
+        match kind {
+            Kind::Number | Kind::Boolean => Column::Number(Vec::new()),
+            Kind::Category | Kind::Text => Column::Category(Categories::default()),
+            Kind::Tags => Column::Tags(TagSets::collect(&[])),
+            Kind::Vector(width) => Column::Vector(Vectors { width, data: Vec::new() }),
+            Kind::Timestamp => Column::Timestamp(Vec::new()),
+        }
     }
 
     /// The rows at `indices`, in that order; an index out of range gives a missing value.
@@ -386,6 +397,11 @@ impl TagSets {
     pub fn get(&self, row: usize) -> impl Iterator<Item = &str> {
         self.codes_of(row).iter().filter_map(|&k| self.names.get(k as usize)).map(String::as_str)
     }
+}
+
+/// Whether every number is one that [`numeric::store`] gives.
+pub(crate) fn canonical(numbers: &[f32]) -> bool {
+    numbers.iter().all(|x| x.to_bits() == numeric::store_f32(*x).to_bits())
 }
 
 fn dictionary<'a>(cells: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

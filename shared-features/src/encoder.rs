@@ -12,13 +12,15 @@ use crate::expression::Expression;
 use crate::history;
 use crate::numeric;
 use crate::scene::Scene;
-use crate::schema::Schema;
+use crate::schema::{Entity, Schema};
 use crate::source::{Declared, Read, Source};
 use crate::tables::StatisticDef;
 use crate::transform::{Apply, Fit, Step, Training, Transform};
 
 /// Most numbers in a vector.
 pub const MAX_WIDTH: usize = 8192;
+/// Most numbers that one call may encode: what fits into a 32-bit guest's address space.
+const MAX_NUMBERS: usize = i32::MAX as usize / size_of::<f32>();
 
 /// What the engine needs to turn requests into vectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -213,13 +215,35 @@ impl Encoder {
         if self.width.is_some_and(|w| w == 0 || w as usize > MAX_WIDTH) {
             return settings(format!("a vector of {} numbers; 1 to {MAX_WIDTH} are allowed", self.width.unwrap_or(0)));
         }
+        for entity in [Entity::User, Entity::Context, Entity::Item, Entity::Candidate] {
+            for field in self.schema.fields(entity) {
+                if let Kind::Vector(width) = field.kind
+                    && !(1..=MAX_WIDTH).contains(&(width as usize))
+                {
+                    let name = entity.name();
+                    return settings(format!("{name} field `{}` is a vector of {width} numbers", field.name));
+                }
+            }
+        }
         let declared = Declared { schema: &self.schema, statistics: &self.statistics };
+        let mut width = 0usize;
         for (i, feature) in self.features.iter().enumerate() {
             let error = |reason| EncoderError::Feature { feature: feature.name.clone(), reason };
             if self.features[..i].iter().any(|f| f.name == feature.name) {
                 return Err(error("declared twice".into()));
             }
-            feature.source.kind(&declared).map_err(error)?;
+            let kind = feature.source.kind(&declared).map_err(error)?;
+            if self.width.is_some() && feature.encode {
+                let out = feature.steps.iter().fold(Column::empty(kind), |column, step| step.apply(column));
+                width += match out {
+                    Column::Number(_) => 1,
+                    Column::Vector(v) => v.width as usize,
+                    _ => return Err(error("its steps do not end in numbers".into())),
+                };
+            }
+        }
+        if self.width.is_some_and(|declared| declared as usize != width) {
+            return settings(format!("a vector of {} numbers, its features give {width}", self.width.unwrap_or(0)));
         }
         for (i, baseline) in self.baselines.iter().enumerate() {
             let error = |reason| EncoderError::Baseline { baseline: baseline.name.clone(), reason };
@@ -269,11 +293,15 @@ impl Encoder {
     /// The vectors of checked values, row-major `f32[rows, width]`.
     ///
     /// # Errors
-    /// The encoder is not fitted.
+    /// The encoder is not fitted, or the vectors would be too large for one call.
     pub fn encode(&self, values: &Values) -> Result<Vec<f32>, EncoderError> {
         let width = self.width.ok_or(EncoderError::NotFitted)? as usize;
         let rows = values.rows as usize;
-        let mut vectors = vec![numeric::MISSING; rows * width];
+        let Some(numbers) = rows.checked_mul(width).filter(|n| *n <= MAX_NUMBERS) else {
+            let reason = format!("{rows} rows of {width} numbers are too many for one call; send fewer rows");
+            return Err(EncoderError::Settings { reason });
+        };
+        let mut vectors = vec![numeric::MISSING; numbers];
         let mut at = 0;
         for (feature, column) in self.features.iter().zip(&values.columns).filter(|(f, _)| f.encode) {
             let column = feature.steps.iter().fold(column.clone(), |column, step| step.apply(column));
@@ -349,3 +377,6 @@ impl Feature {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ pub enum FieldValue {
     Boolean(bool),
     /// A JSON number, parsed exactly.
     Number(f64),
-    /// A category, text or RFC 3339 timestamp.
+    /// A category, text or one tag.
     String(String),
     /// A vector (an empty array is read as one).
     Numbers(Vec<f64>),

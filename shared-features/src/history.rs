@@ -120,9 +120,14 @@ impl History {
     /// Reads stored bytes.
     ///
     /// # Errors
-    /// Bytes that are not a history of this version.
+    /// Bytes that are not a history of this version, or one that is not in order.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
-        codec::decode(bytes, "history")
+        let history: History = codec::decode(bytes, "history")?;
+        if !history.entries.windows(2).all(|w| (w[0].ts, &w[0].id) < (w[1].ts, &w[1].id)) {
+            let reason = "entries are not sorted by time and id".to_owned();
+            return Err(CodecError::Malformed { what: "history", reason });
+        }
+        Ok(history)
     }
 
     /// What the guest gets: the entries before `until`, the newest `length` of them.
@@ -222,6 +227,12 @@ mod tests {
         assert!(view.is_consistent());
         assert_eq!(view.window(5, 3), 2..5);
         assert_eq!(view.window(0, 3), 0..0);
+    }
+
+    #[test]
+    fn stored_bytes_out_of_order_are_refused() {
+        let unsorted = History { entries: vec![entry(2, "b"), entry(1, "a")] };
+        assert!(matches!(History::from_bytes(&unsorted.to_bytes()), Err(CodecError::Malformed { .. })));
     }
 
     #[test]

@@ -30,3 +30,6 @@ pub mod spec;
 pub mod tables;
 pub mod transform;
 pub mod wire;
+
+#[cfg(test)]
+mod properties;

@@ -8,6 +8,9 @@ use crate::event::MAX_CANDIDATES;
 use crate::expression::Expression;
 use crate::schema::{Entity, FieldRef};
 
+/// Most candidate sources; log rows name them by one byte.
+const MAX_SOURCES: usize = 256;
+
 /// A surface's policy; one part of a bundle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
@@ -143,6 +146,9 @@ impl Policy {
         if self.candidates.is_empty() {
             return refuse("candidates", "name at least one of request, history and table".into());
         }
+        if self.candidates.len() > MAX_SOURCES {
+            return refuse("candidates", format!("{} sources, at most {MAX_SOURCES}", self.candidates.len()));
+        }
         if !(1..=MAX_CANDIDATES as u32).contains(&self.slate) {
             return refuse("slate", format!("{} is not within 1 to {MAX_CANDIDATES}", self.slate));
         }
@@ -211,3 +217,6 @@ mod expression_text {
         Expression::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,3 +45,28 @@ impl Random {
         ((u128::from(self.next_u64()) * u128::from(bound.max(1))) >> 64) as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sequence_is_splitmix64() {
+        // The reference implementation's first numbers for seed 1234567.
+        let mut random = Random { key: 1_234_567, counter: 0 };
+        let first = [random.next_u64(), random.next_u64(), random.next_u64()];
+        assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+    }
+
+    #[test]
+    fn keys_are_told_apart_and_numbers_are_in_range() {
+        assert_eq!(Random::keyed("a", "b").next_u64(), Random::keyed("a", "b").next_u64());
+        assert_ne!(Random::keyed("a", "bc").next_u64(), Random::keyed("ab", "c").next_u64());
+        let mut random = Random::keyed("salt", "id");
+        for _ in 0..1000 {
+            assert!((0.0..1.0).contains(&random.next_f64()));
+            assert!(random.below(3) < 3);
+        }
+        assert_eq!(random.below(0), 0);
+    }
+}

@@ -88,3 +88,6 @@ impl Request {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
-use crate::column::{Categories, Column, Kind, TagSets};
+use crate::column::{self, Column};
 use crate::schema::{FieldRef, Schema};
 
 /// Largest size of a snapshot, in bytes.
@@ -72,7 +72,7 @@ impl Tables {
             as_of: i64::MIN,
             valid_from: i64::MIN,
             items: Vec::new(),
-            attributes: schema.item.iter().map(|f| empty_column(f.kind)).collect(),
+            attributes: schema.item.iter().map(|f| Column::empty(f.kind)).collect(),
             statistics: statistics
                 .iter()
                 .map(|_| StatisticValues { segments: vec![String::new()], data: Vec::new() })
@@ -122,6 +122,12 @@ impl Tables {
             if !segments_ok || Some(values.data.len()) != values.segments.len().checked_mul(self.items.len()) {
                 return mismatch(format!("statistic `{}` has inconsistent sizes", def.name));
             }
+            if !column::canonical(&values.data) {
+                return mismatch(format!(
+                    "statistic `{}` has an infinity or another NaN than the missing one",
+                    def.name
+                ));
+            }
         }
         Ok(())
     }
@@ -140,12 +146,5 @@ impl Tables {
     }
 }
 
-fn empty_column(kind: Kind) -> Column {
-    match kind {
-        Kind::Number | Kind::Boolean => Column::Number(Vec::new()),
-        Kind::Category | Kind::Text => Column::Category(Categories::default()),
-        Kind::Tags => Column::Tags(TagSets::collect(&[])),
-        Kind::Vector(width) => Column::Vector(crate::column::Vectors { width, data: Vec::new() }),
-        Kind::Timestamp => Column::Timestamp(Vec::new()),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,10 @@ fn inconsistent_columns_are_refused() {
     assert_eq!(unsorted.check(Kind::Category, 1), Err(ColumnError::Dictionary));
     let bad_offsets = Column::Tags(TagSets { names: vec!["a".into()], offsets: vec![0, 2], codes: vec![0] });
     assert_eq!(bad_offsets.check(Kind::Tags, 1), Err(ColumnError::Dictionary));
+    let twice = Column::Tags(TagSets { names: vec!["a".into()], offsets: vec![0, 2], codes: vec![0, 0] });
+    assert_eq!(twice.check(Kind::Tags, 1), Err(ColumnError::Dictionary));
+    let infinite = Column::Vector(Vectors { width: 1, data: vec![f32::INFINITY] });
+    assert_eq!(infinite.check(Kind::Vector(1), 1), Err(ColumnError::Dictionary));
     let other_nan = Column::Number(vec![f32::from_bits(0xffc0_0000)]);
     assert_eq!(other_nan.check(Kind::Number, 1), Err(ColumnError::Dictionary));
     assert_eq!(Column::Number(vec![1.0]).check(Kind::Number, 2), Err(ColumnError::Rows { got: 1, expected: 2 }));

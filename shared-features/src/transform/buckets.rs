@@ -20,7 +20,10 @@ pub struct Bounds {
 
 impl Fit for Buckets {
     fn output(&self, input: Kind) -> Result<Kind, String> {
-        if self.bounds.is_empty() || !self.bounds.windows(2).all(|w| w[0] < w[1]) {
+        if self.bounds.is_empty()
+            || self.bounds.iter().any(|b| b.is_nan())
+            || !self.bounds.windows(2).all(|w| w[0] < w[1])
+        {
             return Err("`buckets` needs `bounds` in ascending order".into());
         }
         numeric_only("buckets", input)

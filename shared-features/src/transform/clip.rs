@@ -17,6 +17,9 @@ pub struct Clip {
 
 impl Fit for Clip {
     fn output(&self, input: Kind) -> Result<Kind, String> {
+        if [self.min, self.max].into_iter().flatten().any(f64::is_nan) {
+            return Err("`clip` has the limit nan; write a number".into());
+        }
         if let (Some(min), Some(max)) = (self.min, self.max)
             && min > max
         {

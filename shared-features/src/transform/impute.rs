@@ -29,6 +29,11 @@ pub struct Imputed {
 
 impl Fit for Impute {
     fn output(&self, input: Kind) -> Result<Kind, String> {
+        if let With::Value(value) = self.with
+            && value.is_nan()
+        {
+            return Err("`impute` puts nan where a number is missing; write a number".into());
+        }
         numeric_only("impute", input)
     }
 

@@ -90,6 +90,9 @@ fn impossible_settings_and_inputs_are_refused() {
     for (text, input, says) in [
         ("{ clip = { min = 3, max = 1 } }", Kind::Number, "above max"),
         ("{ cyclic = { period = 0 } }", Kind::Number, "period"),
+        ("{ clip = { max = nan } }", Kind::Number, "nan"),
+        ("{ buckets = { bounds = [nan] } }", Kind::Number, "ascending"),
+        ("{ impute = { with = { value = nan } } }", Kind::Number, "nan"),
         ("{ buckets = { bounds = [2, 1] } }", Kind::Number, "ascending"),
         ("{ quantiles = { buckets = 1 } }", Kind::Number, "buckets"),
         ("{ one_hot = { size = 0 } }", Kind::Category, "size"),
