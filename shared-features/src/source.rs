@@ -1,6 +1,6 @@
 //! Sources: how a value is read from a [`Scene`].
 //!
-//! To add one, write its file in `source/` and register it in [`sources!`] below.
+//! To add one, write its file in `source/` and register it in `sources!` below.
 
 use serde::{Deserialize, Serialize};
 

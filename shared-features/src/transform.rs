@@ -2,7 +2,7 @@
 //!
 //! A spec declares a [`Transform`]; fitting it on training rows gives a [`Step`] with its constants,
 //! which is what the encoder holds and the engine applies.
-//! To add one, write its file in `transform/` and register it in [`transforms!`] below.
+//! To add one, write its file in `transform/` and register it in `transforms!` below.
 
 use serde::{Deserialize, Serialize};
 
