@@ -297,3 +297,6 @@ pub fn check_blob(named: &Blob, bytes: &[u8]) -> Result<(), BundleError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -461,3 +461,6 @@ fn blob_path(digest: Digest) -> String {
 fn channel_path(surface: &str, channel: &str) -> String {
     format!("channels/{surface}/{channel}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,26 +8,28 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use shared_features::digest::Digest;
-use shared_features::event::{EventError, ImpressionEvent, InteractionEvent, RequestEvent};
+use shared_features::event::{ImpressionEvent, InteractionEvent, RequestEvent};
 use shared_features::feature_log::Record;
-use shared_features::history::HistoryView;
-use shared_features::rank::{Parts, Ranked, Scored, UNRANKED};
 use shared_features::request::Request;
-use shared_features::schema::SchemaError;
-use shared_features::wire::Call;
 
-use crate::host::{Host, HostError, Limits};
-use crate::keys::{KeyError, Role, Root};
-use crate::registry::{Registry, RegistryError};
+use crate::host::{Host, Limits};
+use crate::keys::{Role, Root};
+use crate::registry::Registry;
 use crate::sign::Trusted;
-use crate::spool::{self, Entry, Position, Spool, SpoolError};
-use crate::store::{Store, StoreError};
+use crate::spool::{self, Entry, Position, Spool};
+use crate::store::Store;
 
+mod answer;
+mod error;
 mod serving;
 
-use serving::{Serving, Snapshot};
+pub use answer::{Answer, RankedItem};
+pub use error::{AnswerError, OpenError};
+
+use answer::slate;
+use serving::Serving;
 
 /// How far in the future a request's or event's time may be.
 const MAX_FUTURE_MS: i64 = 5 * 60_000;
@@ -75,39 +77,6 @@ struct Surface {
     rejected: Option<u64>,
 }
 
-/// The answer to a request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
-    /// The request; name it in impressions and interactions.
-    pub request: String,
-    /// The surface.
-    pub surface: String,
-    /// The bundle that answered.
-    pub bundle: Digest,
-    /// The snapshot it used.
-    pub tables: Digest,
-    /// The channel's arm.
-    pub arm: String,
-    /// Whether the fallback baseline ranked because the model failed.
-    pub fallback: bool,
-    /// The slate, best first.
-    pub items: Vec<RankedItem>,
-}
-
-/// One item of a slate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RankedItem {
-    /// The item.
-    pub item: String,
-    /// Its place, from 0.
-    pub position: u32,
-    /// Its score; `null` where the model gave none.
-    pub score: Option<f32>,
-    /// Probability of this item at this place given those above; absent without exploration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub propensity: Option<f32>,
-}
-
 /// What a surface serves.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
@@ -119,78 +88,6 @@ pub struct Status {
     pub sequence: Option<u64>,
     /// Why a newer pointer is not served, or that the served one has expired.
     pub problem: Option<String>,
-}
-
-/// Why an edge cannot start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The root document.
-    #[error("--trust: {0}")]
-    Trust(#[from] KeyError),
-    /// The registry.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The spool.
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-    /// The state folder.
-    #[error("the state folder {path}: {source}")]
-    State {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The sandbox.
-    #[error(transparent)]
-    Host(#[from] HostError),
-}
-
-/// Why a request or event gets no answer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AnswerError {
-    /// A surface that this edge does not serve.
-    #[error("this edge does not serve surface `{surface}`; it serves: {known}")]
-    UnknownSurface {
-        /// What was asked for.
-        surface: String,
-        /// What there is.
-        known: String,
-    },
-    /// No bundle yet.
-    #[error("surface `{surface}` has no bundle yet: {reason}")]
-    NoBundle {
-        /// Which.
-        surface: String,
-        /// Why.
-        reason: String,
-    },
-    /// A value out of range.
-    #[error(transparent)]
-    Event(#[from] EventError),
-    /// A field that does not fit the schema.
-    #[error(transparent)]
-    Schema(#[from] SchemaError),
-    /// A time too far ahead.
-    #[error("`ts` is {ahead_ms} ms in the future, at most {MAX_FUTURE_MS} are allowed; check the clock")]
-    Future {
-        /// How far.
-        ahead_ms: i64,
-    },
-    /// The spool does not take it.
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-    /// The store fails.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The process is stopping.
-    #[error("the edge is stopping")]
-    Stopping,
 }
 
 impl Runtime {
@@ -358,7 +255,7 @@ impl Runtime {
             tables: snapshot.digest,
             arm: arm.arm.name.clone(),
             fallback,
-            items: items(&ranked),
+            items: slate(&ranked),
         };
         let record = Record {
             request: event.id,
@@ -487,49 +384,6 @@ impl Surface {
             problem: self.problem.clone().or(expired),
         }
     }
-}
-
-impl serving::Arm {
-    /// The model's answer.
-    fn ask(
-        &self,
-        snapshot: &Snapshot,
-        history: &HistoryView,
-        request: &Request,
-        salt: &str,
-    ) -> Result<Ranked, HostError> {
-        let call =
-            Call { histories: vec![history.clone()], requests: vec![(0, request.clone())], salt: salt.to_owned() };
-        let ranked = snapshot.guest.rank(&call)?.pop().ok_or(HostError::Reply { reason: "no answer".into() })?;
-        if ranked.nan_scores > 0 {
-            metrics::counter!("hearth_nan_scores_total").increment(ranked.nan_scores.into());
-        }
-        Ok(ranked)
-    }
-
-    /// The answer of the fallback baseline, computed natively.
-    fn fall_back(&self, snapshot: &Snapshot, history: &HistoryView, request: &Request, salt: &str) -> Ranked {
-        let parts = Parts { encoder: &self.encoder, policy: &self.policy, tables: &snapshot.tables };
-        let baseline = self.encoder.baselines.iter().find(|b| b.name == self.policy.fallback);
-        parts.rank(history, request, salt, |values| Scored {
-            scores: baseline.map(|b| self.encoder.baseline(b, values)).unwrap_or_default(),
-            vectors: self.encoder.encode(values).unwrap_or_default(),
-        })
-    }
-}
-
-fn items(ranked: &Ranked) -> Vec<RankedItem> {
-    let rows = &ranked.rows;
-    let known = |x: f32| (!x.is_nan()).then_some(x);
-    let slate = rows.items.iter().enumerate().filter(|(i, _)| rows.ranks[*i] != UNRANKED);
-    slate
-        .map(|(i, item)| RankedItem {
-            item: item.clone(),
-            position: rows.ranks[i],
-            score: known(rows.scores[i]),
-            propensity: known(rows.propensity[i]),
-        })
-        .collect()
 }
 
 /// Folds what the spool has and the store does not into the histories.

@@ -184,3 +184,6 @@ fn parse_payload<T: DeserializeOwned>(document: DocumentType, payload: &[u8]) ->
 fn message(document: DocumentType, payload: &[u8]) -> Vec<u8> {
     [b"hearth/v1/", document.name().as_bytes(), b"\0", payload].concat()
 }
+
+#[cfg(test)]
+mod tests;

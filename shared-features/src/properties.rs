@@ -288,6 +288,33 @@ proptest! {
         }
     }
 
+    /// One id may come with several times: the first to arrive stays, one at a time or all at once, and over storage.
+    #[test]
+    fn an_interaction_counts_once_whenever_its_id_comes_again(arrivals in proptest::collection::vec((0u32..6, -3i64..3), 0..24)) {
+        let arrivals: Vec<Entry> = arrivals
+            .into_iter()
+            .map(|(id, ts)| Entry {
+                ts,
+                id: id.to_string(),
+                item: format!("at {ts}"),
+                action: "play".into(),
+                offset_min: 0,
+                dwell_ms: 0.0,
+                completion: 0.0,
+            })
+            .collect();
+        let mut one_at_a_time = History::default();
+        let mut first = std::collections::BTreeMap::new();
+        for entry in &arrivals {
+            prop_assert_eq!(one_at_a_time.insert(entry.clone()), !first.contains_key(&entry.id));
+            first.entry(entry.id.clone()).or_insert(entry.ts);
+        }
+        prop_assert_eq!(one_at_a_time.to_bytes(), History::from_entries(arrivals).to_bytes());
+        let stored = History::from_bytes(&one_at_a_time.to_bytes()).unwrap();
+        let kept: std::collections::BTreeMap<String, i64> = stored.entries().iter().map(|e| (e.id.clone(), e.ts)).collect();
+        prop_assert_eq!(kept, first);
+    }
+
     #[test]
     fn the_future_is_never_seen(
         (tables, request) in (tables(&spec()), request(&spec())),

@@ -1,6 +1,7 @@
-//! Shared by the tests that no single crate can hold: a spec that uses everything, and generated requests.
+//! Shared by the tests that no single crate can hold: a spec that uses everything, generated requests, a published world, a running edge.
 
 pub mod binary;
 pub mod cases;
 pub mod edge;
 pub mod lightgbm_rank;
+pub mod world;

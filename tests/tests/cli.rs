@@ -1,21 +1,11 @@
 //! The trainer's commands as people run them: the whole loop, `--json`, and what they say to bad input.
 
-use std::path::Path;
-
 use hearth_tests::binary::{trainer, trainer_fails, trainer_ok};
+use hearth_tests::world::{TARGET, simulate, spec};
 use serde_json::Value;
-
-fn spec(surface: &str) -> String {
-    format!("{}/../trainer/specs/{surface}.toml", env!("CARGO_MANIFEST_DIR"))
-}
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("not one JSON value ({e}): {text}"))
-}
-
-fn simulate(folder: &Path, seed: &str, out: &str) {
-    let world = ["simulate", "--users", "900", "--items", "200", "--days", "28", "--seed", seed, "--out", out];
-    trainer_ok(folder, &world);
 }
 
 #[test]
@@ -37,7 +27,7 @@ fn the_whole_loop_by_hand() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let spec = spec("podcasts");
-    simulate(folder, "1", "data");
+    simulate(folder, 900, 200, 28, 1, "data");
     let replayed = json(&trainer_ok(folder, &["replay", "--data", "data", "--spec", &spec, "--out", "log", "--json"]));
     assert!(replayed["rows"].as_u64().unwrap() > 5_000, "{replayed}");
     let report = json(&trainer_ok(folder, &["train", "--log", "log", "--spec", &spec, "--out", "run", "--json"]));
@@ -56,24 +46,13 @@ fn the_whole_loop_by_hand() {
     assert_eq!(evaluation["surface"], "podcasts");
 
     // Users and a time that the run never saw.
-    simulate(folder, "2", "other-data");
+    simulate(folder, 900, 200, 28, 2, "other-data");
     trainer_ok(folder, &["replay", "--data", "other-data", "--spec", &spec, "--out", "other-log"]);
     let other = json(&trainer_ok(folder, &["evaluate", "--run", "run", "--log", "other-log", "--json"]));
     assert!(other["requests"].as_u64() > evaluation["requests"].as_u64(), "all requests of a log that it never saw");
 
     trainer_ok(folder, &["keys", "init", "--out", "keys"]);
-    let publish = [
-        "publish",
-        "--run",
-        "run",
-        "--registry",
-        "registry",
-        "--channel",
-        "stable",
-        "--key",
-        "keys/publisher.key",
-        "--json",
-    ];
+    let publish = [&["publish", "--run", "run", "--json"], &TARGET[..]].concat();
     let published = json(&trainer_ok(folder, &publish));
     assert_eq!(published["bundle"], bundle);
     assert_eq!(published["sequence"], 1);
@@ -94,37 +73,10 @@ fn the_whole_loop_by_hand() {
     ];
     assert!(json(&trainer_ok(folder, &replayed))["rows"].as_u64().unwrap() > 5_000);
 
-    let tables = [
-        "tables",
-        "--data",
-        "data",
-        "--spec",
-        &spec,
-        "--registry",
-        "registry",
-        "--channel",
-        "stable",
-        "--key",
-        "keys/publisher.key",
-        "--json",
-    ];
+    let tables = [&["tables", "--data", "data", "--spec", &spec, "--json"], &TARGET[..]].concat();
     assert_eq!(json(&trainer_ok(folder, &tables))["sequence"], 2);
 
-    let once = [
-        "run",
-        "--once",
-        "--data",
-        "data",
-        "--spec",
-        &spec,
-        "--registry",
-        "registry",
-        "--channel",
-        "stable",
-        "--key",
-        "keys/publisher.key",
-        "--json",
-    ];
+    let once = [&["run", "--once", "--data", "data", "--spec", &spec, "--json"], &TARGET[..]].concat();
     let once = json(&trainer_ok(folder, &once));
     assert_eq!((&once["bundle"], &once["sequence"]), (&published["bundle"], &Value::from(3)), "same data, same bundle");
 }
@@ -133,7 +85,7 @@ fn the_whole_loop_by_hand() {
 fn nothing_is_published_without_a_gate_that_passes_or_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    simulate(folder, "1", "data");
+    simulate(folder, 900, 200, 28, 1, "data");
     let text = std::fs::read_to_string(spec("podcasts")).unwrap();
     let (without_gate, _) = text.split_once("[gate]").unwrap();
     std::fs::write(folder.join("no-gate.toml"), without_gate).unwrap();
@@ -141,8 +93,7 @@ fn nothing_is_published_without_a_gate_that_passes_or_a_reason() {
         .unwrap();
     trainer_ok(folder, &["keys", "init", "--out", "keys"]);
     trainer_ok(folder, &["replay", "--data", "data", "--spec", "no-gate.toml", "--out", "log"]);
-    let publish =
-        ["publish", "--run", "run", "--registry", "registry", "--channel", "stable", "--key", "keys/publisher.key"];
+    let publish = [&["publish", "--run", "run"], &TARGET[..]].concat();
     for spec in ["no-gate.toml", "high-gate.toml"] {
         trainer_ok(folder, &["train", "--log", "log", "--spec", spec, "--out", "run"]);
         let error = trainer_fails(folder, &publish);

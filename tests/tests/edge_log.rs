@@ -8,6 +8,7 @@ use edge_runtime::host::Limits;
 use edge_runtime::runtime::{Runtime, Settings};
 use edge_runtime::spool;
 use hearth_tests::binary::trainer_ok;
+use hearth_tests::world;
 use serde_json::Value;
 use shared_features::event::{Event, ImpressionEvent, InteractionEvent, Shown};
 use trainer::data::store::Data;
@@ -16,25 +17,9 @@ use trainer::data::store::Data;
 async fn a_model_is_trained_and_judged_on_what_an_edge_logged() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let spec = format!("{}/../trainer/specs/podcasts.toml", env!("CARGO_MANIFEST_DIR"));
-    trainer_ok(folder, &["simulate", "--users", "400", "--items", "120", "--days", "14", "--out", "data"]);
-    trainer_ok(folder, &["replay", "--data", "data", "--spec", &spec, "--out", "log"]);
-    trainer_ok(folder, &["train", "--log", "log", "--spec", &spec, "--out", "run"]);
-    trainer_ok(folder, &["keys", "init", "--out", "keys"]);
-    let publish = [
-        "publish",
-        "--run",
-        "run",
-        "--registry",
-        "registry",
-        "--channel",
-        "stable",
-        "--key",
-        "keys/publisher.key",
-        "--override",
-        "a test",
-    ];
-    trainer_ok(folder, &publish);
+    let spec = world::spec("podcasts");
+    world::simulate(folder, 400, 120, 14, 1, "data");
+    world::publish(folder, "podcasts", "data");
 
     let settings = Settings {
         registry: folder.join("registry").display().to_string(),

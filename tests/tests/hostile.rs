@@ -14,12 +14,14 @@ use edge_runtime::registry::Registry;
 use edge_runtime::runtime::{Runtime, Settings, Status};
 use edge_runtime::sign::{self, DocumentType};
 use edge_runtime::spool;
-use hearth_tests::binary::trainer_ok;
 use hearth_tests::edge::Edge;
+use hearth_tests::world::{self, copy};
 use serde_json::{Value, json};
 use shared_features::codec;
 use shared_features::digest::Digest;
 use shared_features::event::{Candidate, RequestEvent};
+use shared_features::tables::Tables;
+use trainer::spec::TrainerSpec;
 
 const SURFACE: &str = "podcasts";
 
@@ -28,15 +30,7 @@ fn published() -> &'static Path {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let spec = format!("{}/../trainer/specs/podcasts.toml", env!("CARGO_MANIFEST_DIR"));
-        let run = |arguments: &[&str]| trainer_ok(folder.path(), arguments);
-        run(&["simulate", "--users", "200", "--items", "60", "--days", "14", "--out", "data"]);
-        run(&["replay", "--data", "data", "--spec", &spec, "--out", "log"]);
-        run(&["train", "--log", "log", "--spec", &spec, "--out", "run"]);
-        run(&["keys", "init", "--out", "keys"]);
-        let publish =
-            ["publish", "--run", "run", "--registry", "registry", "--channel", "stable", "--key", "keys/publisher.key"];
-        run(&[&publish[..], &["--override", "a test"]].concat());
+        world::published(folder.path(), SURFACE);
         folder
     });
     folder.path()
@@ -169,19 +163,6 @@ fn request(candidates: u32) -> RequestEvent {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_newer_bundle_is_served() {
     let scene = Scene::new().await;
@@ -308,11 +289,25 @@ async fn bundles_that_no_tool_would_make() {
         scene.put_channel(&Channel { sequence, ..scene.next(digest) }).await;
         scene.poll_refuses(says).await;
     }
-    let junk = scene.registry.put_blob(b"no snapshot").await.unwrap();
-    let mut pointer = Channel { sequence: sequence + 1, ..scene.pointer.clone() };
-    pointer.arms[0].tables = Some(junk);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_that_do_not_fit() {
+    let scene = Scene::new().await;
+    let of_another = TrainerSpec::read(Path::new(&world::spec("shortcuts"))).unwrap().features.unfitted;
+    let of_another = Tables::empty(&of_another.schema, &of_another.statistics).to_bytes();
+    for (k, (bytes, says)) in
+        [(&b"no snapshot"[..], "tables"), (&of_another, "tables do not fit the encoder")].into_iter().enumerate()
+    {
+        let mut pointer = Channel { sequence: 2 + k as u64, ..scene.pointer.clone() };
+        pointer.arms[0].tables = Some(scene.registry.put_blob(bytes).await.unwrap());
+        scene.put_channel(&pointer).await;
+        scene.poll_refuses(says).await;
+    }
+    let mut pointer = Channel { sequence: 4, ..scene.pointer.clone() };
+    pointer.arms[0].tables = Some(Digest::of(b"not there"));
     scene.put_channel(&pointer).await;
-    scene.poll_refuses("tables").await;
+    scene.poll_refuses("has no blobs/").await;
 }
 
 /// The smallest module with an import.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use hearth_tests::binary::trainer_ok;
 use hearth_tests::edge::Edge;
+use hearth_tests::world;
 use serde_json::{Value, json};
 use shared_features::codec;
 use shared_features::event::Event;
@@ -18,13 +19,9 @@ use trainer::spec::TrainerSpec;
 const WEEK: i64 = 7 * 86_400_000;
 
 /// A model trained on the weeks before, published; the folder's `data` then holds everything up to the end.
-fn prepare(folder: &Path, surface: &str) -> (String, TrainerSpec, i64) {
-    let spec_path = format!("{}/../trainer/specs/{surface}.toml", env!("CARGO_MANIFEST_DIR"));
-    let spec = TrainerSpec::read(Path::new(&spec_path)).unwrap();
-    trainer_ok(
-        folder,
-        &["simulate", "--users", "250", "--items", "100", "--days", "21", "--seed", "6", "--out", "data"],
-    );
+fn prepare(folder: &Path, surface: &str) -> (TrainerSpec, i64) {
+    let spec = TrainerSpec::read(Path::new(&world::spec(surface))).unwrap();
+    world::simulate(folder, 250, 100, 21, 6, "data");
     let data = Data::open(&folder.join("data")).unwrap();
     let last = data.events.last().unwrap().ts();
     let before = Writer::create(&folder.join("before")).map(|mut writer| {
@@ -32,13 +29,8 @@ fn prepare(folder: &Path, surface: &str) -> (String, TrainerSpec, i64) {
         writer.finish(Value::Null).unwrap()
     });
     before.unwrap();
-    trainer_ok(folder, &["replay", "--data", "before", "--spec", &spec_path, "--out", "before-log"]);
-    trainer_ok(folder, &["train", "--log", "before-log", "--spec", &spec_path, "--out", "run"]);
-    trainer_ok(folder, &["keys", "init", "--out", "keys"]);
-    let publish =
-        ["publish", "--run", "run", "--registry", "registry", "--channel", "stable", "--key", "keys/publisher.key"];
-    trainer_ok(folder, &[&publish[..], &["--override", "a test", "--json"]].concat());
-    (spec_path, spec, last - WEEK)
+    world::publish(folder, surface, "before");
+    (spec, last - WEEK)
 }
 
 async fn feed(folder: &Path, spec: &TrainerSpec, from: i64) {
@@ -72,6 +64,10 @@ async fn feed(folder: &Path, spec: &TrainerSpec, from: i64) {
                 let body = serde_json::to_value(interaction).unwrap();
                 assert_eq!(edge.post("/v1/interactions", &body).await.unwrap().0, 202);
             }
+            Event::Impression(impression) if impression.ts > from => {
+                let body = serde_json::to_value(impression).unwrap();
+                assert_eq!(edge.post("/v1/impressions", &body).await.unwrap().0, 202);
+            }
             _ => {}
         }
     }
@@ -88,13 +84,13 @@ fn sorted(mut records: Vec<Record>, from: i64) -> Vec<Record> {
 async fn check(surface: &str) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (_, spec, from) = tokio::task::block_in_place(|| prepare(folder, surface));
+    let (spec, from) = tokio::task::block_in_place(|| prepare(folder, surface));
     feed(folder, &spec, from).await;
     let bundle = std::fs::read_dir(folder.join("registry/bundles")).unwrap().next().unwrap().unwrap().path();
     let channel = format!("registry/channels/{surface}/stable");
     let bundle = format!("registry/bundles/{}", bundle.file_name().unwrap().to_str().unwrap());
-    trainer_ok(folder, &["replay", "--data", "data", "--bundle", &bundle, "--channel", &channel, "--out", "log"]);
-    let replayed = sorted(FeatureLog::read(&folder.join("log")).unwrap().records, from);
+    trainer_ok(folder, &["replay", "--data", "data", "--bundle", &bundle, "--channel", &channel, "--out", "replayed"]);
+    let replayed = sorted(FeatureLog::read(&folder.join("replayed")).unwrap().records, from);
     let live = edge_runtime::spool::read(&folder.join("state/spool")).unwrap();
     assert_eq!(live.duplicates, 0);
     // A request without a candidate leaves no row in Parquet.

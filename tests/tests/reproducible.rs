@@ -3,16 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hearth_tests::world::{copy, workspace};
 use shared_features::digest::Digest;
 use trainer::data::replay::{Subject, replay};
 use trainer::data::simulate::{self, World};
 use trainer::data::store::Data;
 use trainer::experiment::train::{Settings, train};
 use trainer::spec::TrainerSpec;
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
 
 fn bundle(folder: &Path, seed: u64) -> Digest {
     let world = World { users: 300, items: 120, days: 21, seed: 9, null: false };
@@ -66,17 +63,4 @@ fn another_checkout_builds_the_same_engine() {
 fn cargo_home() -> PathBuf {
     std::env::var_os("CARGO_HOME")
         .map_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cargo"), PathBuf::from)
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

@@ -1,15 +1,14 @@
 //! SIGKILL of the edge under load, twenty rounds: nothing that was acknowledged is lost or doubled.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use edge_runtime::spool;
 use edge_runtime::store::Store;
-use hearth_tests::binary::trainer_ok;
 use hearth_tests::edge::Edge;
+use hearth_tests::world;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -74,22 +73,11 @@ async fn client(
     }
 }
 
-fn prepare(folder: &Path) {
-    let spec = format!("{}/../trainer/specs/podcasts.toml", env!("CARGO_MANIFEST_DIR"));
-    trainer_ok(folder, &["simulate", "--users", "200", "--items", "60", "--days", "14", "--out", "data"]);
-    trainer_ok(folder, &["replay", "--data", "data", "--spec", &spec, "--out", "log"]);
-    trainer_ok(folder, &["train", "--log", "log", "--spec", &spec, "--out", "run"]);
-    trainer_ok(folder, &["keys", "init", "--out", "keys"]);
-    let publish =
-        ["publish", "--run", "run", "--registry", "registry", "--channel", "stable", "--key", "keys/publisher.key"];
-    trainer_ok(folder, &[&publish[..], &["--override", "a test"]].concat());
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_or_doubled() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    tokio::task::block_in_place(|| prepare(folder));
+    tokio::task::block_in_place(|| world::published(folder, "podcasts"));
     let known = Arc::new(Mutex::new(Acknowledged::default()));
     for round in 0..ROUNDS {
         let edge = Arc::new(Edge::start(folder, &["--sync-ms", "1000"]));

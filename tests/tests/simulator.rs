@@ -2,8 +2,9 @@
 //!
 //! `make null` runs all 20 seeds; `make test` a few.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use hearth_tests::world;
 use trainer::data::replay::{Subject, replay};
 use trainer::data::simulate::{self, World};
 use trainer::data::store::Data;
@@ -20,7 +21,7 @@ const NULL_SEEDS: u64 = 2;
 const NULL_PASSES: [(u64, u64); 2] = [(20, 5), (2, 2)];
 
 fn learn(data: &Path, surface: &str, work: &Path) -> (TrainerSpec, Report) {
-    let spec_path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../trainer/specs/{surface}.toml"));
+    let spec_path = PathBuf::from(world::spec(surface));
     let spec = TrainerSpec::read(&spec_path).unwrap();
     let (log, run) = (work.join(format!("log-{surface}")), work.join(format!("run-{surface}")));
     let data = Data::open(data).unwrap();

@@ -1,14 +1,17 @@
-//! A model that fails: the guest gives its golden answers and traps on every real request.
+//! A model that fails: the guest gives its golden answers, and traps or hangs on every real request.
 
 use std::collections::BTreeMap;
 
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use shared_features::codec;
 use shared_features::encoder::Values;
 use shared_features::event::{Attributes, Candidate};
+use shared_features::history::HistoryView;
+use shared_features::rank::{Parts, Scored};
 use shared_features::spec::FeatureSpec;
 use shared_features::tables::Tables;
 use shared_features::transform::Training;
-use shared_features::wire::Reply;
+use shared_features::wire::{Call, Reply};
 use wasm_encoder::{BlockType, Instruction, ValType};
 
 use super::*;
@@ -17,10 +20,10 @@ use crate::channel::{Arm, Channel};
 use crate::golden::Golden;
 use crate::host::tests::{REPLY, at, guest};
 use crate::keys;
-use crate::registry::Release;
+use crate::registry::{RegistryError, Release};
 
 const SPEC: &str = r#"
-surface = "test"
+surface = "SURFACE"
 fallback = "short"
 slate = 2
 [schema.candidate]
@@ -36,14 +39,20 @@ name = "short"
 score = "0 - minutes"
 "#;
 
-/// A bundle whose engine answers the golden call and traps on everything else.
-fn failing_bundle() -> Bundle {
-    let spec = FeatureSpec::parse(SPEC).unwrap();
+/// The only test process of this crate that counts; one recorder serves all its tests.
+fn metrics() -> &'static PrometheusHandle {
+    static RECORDER: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+    RECORDER.get_or_init(|| PrometheusBuilder::new().install_recorder().unwrap())
+}
+
+/// A bundle whose engine answers the golden call and runs `failure` on everything else.
+fn failing_bundle(surface: &str, failure: &[Instruction<'static>]) -> Bundle {
+    let spec = FeatureSpec::parse(&SPEC.replace("SURFACE", surface)).unwrap();
     let values = Values { rows: 1, columns: vec![shared_features::column::Column::Number(vec![1.0])] };
     let training = Training { users: &[0], min_users: 1 };
     let encoder = spec.unfitted.fit(&spec.features, &values, &training).unwrap();
     let tables = Tables::empty(&encoder.schema, &encoder.statistics);
-    let event = request("golden", &[]);
+    let event = request(surface, &[]);
     let call = Call {
         histories: vec![HistoryView::default()],
         requests: vec![(0, Request::new(&event, None, &encoder.schema).unwrap())],
@@ -55,16 +64,15 @@ fn failing_bundle() -> Bundle {
     ];
     let length = codec::encode(&call).len();
     let reply = codec::encode(&Reply::Ok(answers.clone()));
-    let body = [
+    let golden = [
         Instruction::LocalGet(2),
         Instruction::I32Const(length as i32),
         Instruction::I32Eq,
         Instruction::If(BlockType::Result(ValType::I64)),
         at(REPLY.into(), reply.len()),
         Instruction::Else,
-        Instruction::Unreachable,
-        Instruction::End,
     ];
+    let body = [&golden, failure, &[Instruction::Unreachable, Instruction::End]].concat();
     let blobs = BTreeMap::from([
         (BlobRole::Engine, guest(1, &reply, &body, false)),
         (BlobRole::Encoder, encoder.to_bytes()),
@@ -73,18 +81,18 @@ fn failing_bundle() -> Bundle {
         (BlobRole::Tables, tables.to_bytes()),
         (BlobRole::Golden, Golden { call, answers }.to_bytes()),
     ]);
-    Bundle::make("test", Digest::of(b"data"), blobs).unwrap()
+    Bundle::make(surface, Digest::of(b"data"), blobs).unwrap()
 }
 
-fn request(id: &str, minutes: &[(&str, f64)]) -> RequestEvent {
+fn request(surface: &str, minutes: &[(&str, f64)]) -> RequestEvent {
     let fields =
         |m: f64| Attributes::from([("minutes".to_owned(), Some(shared_features::event::FieldValue::Number(m)))]);
     RequestEvent {
-        id: id.into(),
+        id: String::new(),
         ts: 1_000,
         offset_min: 0,
         user: "u".into(),
-        surface: "test".into(),
+        surface: surface.into(),
         attributes: Attributes::new(),
         context: Attributes::new(),
         candidates: minutes.iter().map(|(item, m)| Candidate { item: (*item).into(), fields: fields(*m) }).collect(),
@@ -94,21 +102,32 @@ fn request(id: &str, minutes: &[(&str, f64)]) -> RequestEvent {
 
 #[tokio::test]
 async fn after_a_trap_the_fallback_ranks_and_the_rows_say_so() {
+    the_fallback_answers("trapping", &[]).await;
+}
+
+#[tokio::test]
+async fn after_a_deadline_the_fallback_ranks_and_the_rows_say_so() {
+    let forever = [Instruction::Loop(BlockType::Empty), Instruction::Br(0), Instruction::End];
+    the_fallback_answers("hanging", &forever).await;
+}
+
+async fn the_fallback_answers(surface: &str, failure: &[Instruction<'static>]) {
+    let metrics = metrics();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     keys::init(&at("keys")).unwrap();
     let key = keys::read_secret(&at("keys/publisher.key")).unwrap();
     let registry = Registry::open(&at("registry").display().to_string()).unwrap();
-    let bundle = failing_bundle();
+    let bundle = failing_bundle(surface, failure);
     registry.put_bundle(&bundle).await.unwrap();
     let release = Release {
         bundle: bundle.digest(),
-        surface: "test".into(),
+        surface: surface.into(),
         created: 0,
         parent: None,
         data_range: [0, 0],
         code_version: "test".into(),
-        spec: SPEC.into(),
+        spec: SPEC.replace("SURFACE", surface),
         report: serde_json::Value::Null,
         gate_passed: true,
         gate: serde_json::Value::Null,
@@ -116,7 +135,7 @@ async fn after_a_trap_the_fallback_ranks_and_the_rows_say_so() {
     };
     let arm = Arm { name: "stable".into(), bundle: bundle.digest(), release: "r".into(), tables: None, weight: 1 };
     let pointer = Channel {
-        surface: "test".into(),
+        surface: surface.into(),
         channel: "stable".into(),
         sequence: 1,
         issued: 0,
@@ -137,14 +156,14 @@ async fn after_a_trap_the_fallback_ranks_and_the_rows_say_so() {
         channel: "stable".into(),
         surfaces: Vec::new(),
         state: at("state"),
-        limits: Limits { call: Duration::from_secs(5), ..Limits::serving() },
+        limits: Limits { call: Duration::from_millis(50), ..Limits::serving() },
         spool: spool::Settings::default(),
     };
     let runtime = Arc::new(Runtime::open(settings).await.unwrap());
     runtime.poll().await;
-    assert_eq!(runtime.status()["test"].problem, None, "it passes its self-test");
+    assert_eq!(runtime.status()[surface].problem, None, "it passes its self-test");
     for _ in 0..3 {
-        let answer = runtime.rank(request("", &[("long", 60.0), ("short", 5.0), ("middle", 30.0)])).await.unwrap();
+        let answer = runtime.rank(request(surface, &[("long", 60.0), ("short", 5.0), ("middle", 30.0)])).await.unwrap();
         let items: Vec<&str> = answer.items.iter().map(|i| i.item.as_str()).collect();
         assert_eq!(
             (answer.fallback, items),
@@ -152,6 +171,8 @@ async fn after_a_trap_the_fallback_ranks_and_the_rows_say_so() {
             "the heuristic's order, the policy's length"
         );
     }
+    let counted = format!("hearth_fallback_total{{surface=\"{surface}\"}} 3");
+    assert!(metrics.render().contains(&counted), "{counted}\n{}", metrics.render());
     runtime.close().await;
     let records = spool::read(&at("state/spool")).unwrap().records;
     assert_eq!(records.len(), 3);
