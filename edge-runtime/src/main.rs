@@ -110,7 +110,11 @@ impl Serve {
             .await
             .with_context(|| format!("cannot listen on {}; pass another --listen", self.listen))?;
         say(&format!("listening on http://{}", listener.local_addr()?));
-        for (surface, status) in runtime.status() {
+        let surfaces = runtime.status();
+        if surfaces.is_empty() {
+            say("no bundle: the registry has no such channel yet; check --registry and --channel, or publish one");
+        }
+        for (surface, status) in surfaces {
             match (status.bundles.first(), status.problem) {
                 (Some(bundle), _) => say(&format!("serving {surface} with bundle {bundle}")),
                 (None, problem) => say(&format!("no bundle for {surface}: {}", problem.unwrap_or_default())),
