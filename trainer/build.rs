@@ -30,7 +30,7 @@ fn main() {
         .arg(root.join("Cargo.toml"))
         .arg("--target-dir")
         .arg(&target_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", remapped(&root, &target_dir));
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(&root, &target_dir));
     // Settings of the outer build (wrappers for clippy, profiles, flags) must not reach the engine's bytes.
     for (name, _) in env::vars() {
         let outer = name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_BUILD_");
@@ -54,15 +54,14 @@ fn target_is_installed(rustc: &str) -> bool {
     output.is_ok_and(|o| o.status.success() && Path::new(String::from_utf8_lossy(&o.stdout).trim()).is_dir())
 }
 
-fn remapped(root: &Path, target_dir: &Path) -> String {
+/// Flags of the engine's build: 128-bit SIMD, which every engine has had since 2023, and no paths of this machine.
+fn flags(root: &Path, target_dir: &Path) -> String {
     let cargo_home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
         .unwrap_or_default();
     // Of several prefixes that match, the last one counts.
-    [(cargo_home.as_path(), "cargo"), (root, "hearth"), (target_dir, "target")]
-        .iter()
-        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
-        .collect::<Vec<_>>()
-        .join("\u{1f}")
+    let prefixes = [(cargo_home.as_path(), "cargo"), (root, "hearth"), (target_dir, "target")];
+    let remap = prefixes.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+    [&["-Ctarget-feature=+simd128".to_owned()], &remap[..]].concat().join("\u{1f}")
 }

@@ -72,6 +72,24 @@ pub fn fitted(spec: &FeatureSpec, tables: &Tables) -> Encoder {
     spec.unfitted.fit(&spec.features, &values, &training).expect("generated rows can be fitted")
 }
 
+/// Encoder, policy and tables of a surface whose vector is `width` numbers of the candidate as they are.
+pub fn plain(width: u32) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let fields: String = (0..width).map(|k| format!("f{k} = \"number\"\n")).collect();
+    let features: String = (0..width)
+        .map(|k| format!("[[features]]\nname = \"f{k}\"\nsource = \"field\"\nfield = \"candidate.f{k}\"\n"))
+        .collect();
+    let spec = format!(
+        "surface = \"plain\"\nfallback = \"first\"\nslate = 20\n[schema.candidate]\n{fields}\
+         [label]\ngrades = {{ play = 1 }}\n{features}[[baselines]]\nname = \"first\"\nscore = \"f0\"\n"
+    );
+    let spec = FeatureSpec::parse(&spec).expect("the spec is valid");
+    let values = Values { rows: 1, columns: vec![Column::Number(vec![0.0]); width as usize] };
+    let training = Training { users: &[0], min_users: 1 };
+    let encoder = spec.unfitted.fit(&spec.features, &values, &training).expect("one row is enough");
+    let tables = Tables::empty(&encoder.schema, &encoder.statistics);
+    (encoder.to_bytes(), spec.policy.to_bytes(), tables.to_bytes())
+}
+
 /// A snapshot of 40 items, with missing and extreme attributes.
 pub fn tables(spec: &FeatureSpec) -> Tables {
     let mut random = Random::keyed("tables", "everything");

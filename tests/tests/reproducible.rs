@@ -42,6 +42,7 @@ fn another_checkout_builds_the_same_engine() {
     // As trainer/build.rs does it.
     let target = folder.path().join("target");
     let flags = [
+        "-Ctarget-feature=+simd128".to_owned(),
         format!("--remap-path-prefix={}=cargo", cargo_home().display()),
         format!("--remap-path-prefix={}=hearth", checkout.canonicalize().unwrap().display()),
         format!("--remap-path-prefix={}=target", target.display()),

@@ -88,7 +88,27 @@ impl Graph {
         // Old exporters list initializers among the inputs.
         let initializers = &graph.initializers;
         graph.inputs.retain(|port| !initializers.iter().any(|t| t.name == port.name));
+        graph.drop_identities();
         Ok(graph)
+    }
+
+    /// Takes out each `Identity` whose input another node makes: that node then makes the `Identity`'s output.
+    fn drop_identities(&mut self) {
+        while let Some(at) = self.nodes.iter().position(|node| {
+            let own_domain = node.domain.is_empty() || node.domain == "ai.onnx";
+            let ([input], [_]) = (node.inputs.as_slice(), node.outputs.as_slice()) else { return false };
+            let makers = self.nodes.iter().filter(|n| n.outputs.contains(input)).count();
+            let readers = self.nodes.iter().filter(|n| n.inputs.contains(input)).count();
+            let exported = self.outputs.iter().any(|port| port.name == *input);
+            own_domain && node.operator == "Identity" && makers == 1 && readers == 1 && !exported
+        }) {
+            let identity = self.nodes.remove(at);
+            for output in self.nodes.iter_mut().flat_map(|n| &mut n.outputs) {
+                if *output == identity.inputs[0] {
+                    output.clone_from(&identity.outputs[0]);
+                }
+            }
+        }
     }
 
     /// One input `f32[n, n_features]`, one output `f32[n, 1]`.

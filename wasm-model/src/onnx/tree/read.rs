@@ -1,0 +1,220 @@
+//! Reads a TreeEnsembleRegressor: every index, cycle and number is checked here, once.
+
+use std::collections::BTreeMap;
+
+use super::shape::{self, Split, Test, Tree};
+use crate::onnx::ModelError;
+use crate::onnx::graph::Node;
+
+const OPERATOR: &str = "TreeEnsembleRegressor";
+/// Most nodes of an ensemble.
+const MAX_NODES: usize = 1 << 22;
+
+/// What a file says.
+pub(super) struct File {
+    /// By id.
+    pub(super) trees: Vec<Tree>,
+    pub(super) base: f64,
+    pub(super) average: bool,
+    pub(super) logistic: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mode {
+    Leaf,
+    Leq,
+    Lt,
+    Gte,
+    Gt,
+    Eq,
+    Neq,
+}
+
+/// A node as the file has it.
+struct Raw {
+    feature: i64,
+    threshold: f32,
+    mode: Mode,
+    if_true: i64,
+    if_false: i64,
+    missing_is_true: bool,
+    weight: Option<f32>,
+}
+
+pub(super) fn read(node: &Node, n_features: u32) -> Result<File, ModelError> {
+    let targets = node.int("n_targets", 1);
+    if targets != 1 {
+        return Err(refuse(format!("{targets} targets, expected 1")));
+    }
+    if ["nodes_values_as_tensor", "target_weights_as_tensor", "base_values_as_tensor"].iter().any(|a| node.has(a)) {
+        return Err(refuse("double-precision tensors are not supported; export 32-bit floats".into()));
+    }
+    let trees = raw_trees(node, n_features)?;
+    let average = match node.text("aggregate_function", "SUM") {
+        "SUM" => false,
+        "AVERAGE" => true,
+        other => return Err(refuse(format!("aggregate_function {other} is not supported"))),
+    };
+    let logistic = match node.text("post_transform", "NONE") {
+        "NONE" => false,
+        "LOGISTIC" => true,
+        other => return Err(refuse(format!("post_transform {other} is not supported"))),
+    };
+    let base = match node.floats("base_values") {
+        [] => 0.0,
+        [base] if base.is_finite() => f64::from(*base),
+        other => return Err(refuse(format!("base_values {other:?}, expected one finite number"))),
+    };
+    let trees = trees.iter().map(|(id, raw)| lay_out(*id, raw)).collect::<Result<_, _>>()?;
+    Ok(File { trees, base, average, logistic })
+}
+
+impl Raw {
+    /// Its condition, and the children for which it holds and does not.
+    fn split(&self) -> (Split, i64, i64) {
+        let (test, swapped) = match self.mode {
+            Mode::Leaf | Mode::Leq => (Test::AtMost(self.threshold), false),
+            Mode::Lt => (Test::below(self.threshold), false),
+            Mode::Gte => (Test::below(self.threshold), true),
+            Mode::Gt => (Test::AtMost(self.threshold), true),
+            Mode::Eq => (Test::Equals(self.threshold), false),
+            Mode::Neq => (Test::Equals(self.threshold), true),
+        };
+        let missing = self.missing_is_true != swapped;
+        let split = Split { feature: self.feature as u32, test, missing, otherwise: 0 };
+        if swapped { (split, self.if_false, self.if_true) } else { (split, self.if_true, self.if_false) }
+    }
+}
+
+/// Puts one tree into preorder; refuses cycles, shared and unreachable nodes.
+fn lay_out(tree: i64, raw: &BTreeMap<i64, Raw>) -> Result<Tree, ModelError> {
+    let refuse_tree = |what: String| refuse(format!("tree {tree}: {what}"));
+    let children = raw.values().filter(|n| n.mode != Mode::Leaf).flat_map(|n| [n.if_true, n.if_false]);
+    let mut parents: BTreeMap<i64, u32> = raw.keys().map(|&id| (id, 0)).collect();
+    for child in children {
+        match parents.get_mut(&child) {
+            Some(count) => *count += 1,
+            None => return Err(refuse_tree(format!("there is no node {child}"))),
+        }
+    }
+    if let Some((node, _)) = parents.iter().find(|(_, count)| **count > 1) {
+        return Err(refuse_tree(format!("node {node} has more than one parent")));
+    }
+    let mut roots = parents.iter().filter(|(_, count)| **count == 0).map(|(node, _)| *node);
+    let (Some(root), None) = (roots.next(), roots.next()) else {
+        return Err(refuse_tree("it does not have exactly one root, so it has a cycle or loose nodes".into()));
+    };
+    let mut nodes: Vec<shape::Node> = Vec::with_capacity(raw.len());
+    // Nodes to visit, and the node whose `otherwise` each is.
+    let mut waiting: Vec<(i64, Option<usize>)> = vec![(root, None)];
+    while let Some((id, parent)) = waiting.pop() {
+        let at = nodes.len();
+        if let Some(shape::Node::Split(parent)) = parent.map(|p| &mut nodes[p]) {
+            parent.otherwise = at as u32;
+        }
+        let node = &raw[&id];
+        if node.mode == Mode::Leaf {
+            nodes.push(shape::Node::Leaf(node.weight.unwrap_or(0.0)));
+            continue;
+        }
+        let (split, if_true, if_false) = node.split();
+        nodes.push(shape::Node::Split(split));
+        waiting.push((if_false, Some(at)));
+        waiting.push((if_true, None));
+    }
+    if nodes.len() != raw.len() {
+        return Err(refuse_tree("some nodes cannot be reached from its root".into()));
+    }
+    Ok(Tree { nodes })
+}
+
+/// The nodes of each tree, by tree and node id.
+fn raw_trees(node: &Node, n_features: u32) -> Result<BTreeMap<i64, BTreeMap<i64, Raw>>, ModelError> {
+    let (trees, ids) = (node.ints("nodes_treeids"), node.ints("nodes_nodeids"));
+    let count = trees.len();
+    if count == 0 || count > MAX_NODES {
+        return Err(refuse(format!("{count} nodes; 1 to {MAX_NODES} are allowed")));
+    }
+    let same = |name: &str, len: usize| {
+        if len == count { Ok(()) } else { Err(refuse(format!("`{name}` has {len} entries for {count} nodes"))) }
+    };
+    let (features, thresholds) = (node.ints("nodes_featureids"), node.floats("nodes_values"));
+    let (if_true, if_false) = (node.ints("nodes_truenodeids"), node.ints("nodes_falsenodeids"));
+    let missing = node.ints("nodes_missing_value_tracks_true");
+    same("nodes_nodeids", ids.len())?;
+    same("nodes_featureids", features.len())?;
+    same("nodes_values", thresholds.len())?;
+    same("nodes_modes", node.texts("nodes_modes").len())?;
+    same("nodes_truenodeids", if_true.len())?;
+    same("nodes_falsenodeids", if_false.len())?;
+    if !missing.is_empty() {
+        same("nodes_missing_value_tracks_true", missing.len())?;
+    }
+    let mut raw: BTreeMap<i64, BTreeMap<i64, Raw>> = BTreeMap::new();
+    for (i, mode) in node.texts("nodes_modes").enumerate() {
+        let name = || format!("tree {} node {}", trees[i], ids[i]);
+        let mode = match mode {
+            b"LEAF" => Mode::Leaf,
+            b"BRANCH_LEQ" => Mode::Leq,
+            b"BRANCH_LT" => Mode::Lt,
+            b"BRANCH_GTE" => Mode::Gte,
+            b"BRANCH_GT" => Mode::Gt,
+            b"BRANCH_EQ" => Mode::Eq,
+            b"BRANCH_NEQ" => Mode::Neq,
+            other => {
+                let mode: String = String::from_utf8_lossy(other).chars().take(40).collect();
+                return Err(refuse(format!("{}: mode {mode} is unknown", name())));
+            }
+        };
+        if mode != Mode::Leaf {
+            if !(0..i64::from(n_features)).contains(&features[i]) {
+                return Err(refuse(format!("{}: feature {} of {n_features}", name(), features[i])));
+            }
+            if thresholds[i].is_nan() {
+                return Err(refuse(format!("{}: its threshold is NaN", name())));
+            }
+        }
+        let node = Raw {
+            feature: features[i],
+            threshold: thresholds[i],
+            mode,
+            if_true: if_true[i],
+            if_false: if_false[i],
+            missing_is_true: missing.get(i).is_some_and(|&m| m != 0),
+            weight: None,
+        };
+        if raw.entry(trees[i]).or_default().insert(ids[i], node).is_some() {
+            return Err(refuse(format!("{} stands twice", name())));
+        }
+    }
+    leaf_weights(node, &mut raw)?;
+    Ok(raw)
+}
+
+fn leaf_weights(node: &Node, raw: &mut BTreeMap<i64, BTreeMap<i64, Raw>>) -> Result<(), ModelError> {
+    let (trees, ids) = (node.ints("target_treeids"), node.ints("target_nodeids"));
+    let (targets, weights) = (node.ints("target_ids"), node.floats("target_weights"));
+    if [ids.len(), targets.len(), weights.len()].iter().any(|&n| n != trees.len()) {
+        return Err(refuse("the lists of target weights have different lengths".into()));
+    }
+    for i in 0..trees.len() {
+        let name = format!("tree {} node {}", trees[i], ids[i]);
+        if targets[i] != 0 {
+            return Err(refuse(format!("{name}: target {}, expected 0", targets[i])));
+        }
+        if !weights[i].is_finite() {
+            return Err(refuse(format!("{name}: its weight is not finite")));
+        }
+        match raw.get_mut(&trees[i]).and_then(|tree| tree.get_mut(&ids[i])) {
+            Some(node) if node.mode == Mode::Leaf && node.weight.is_none() => node.weight = Some(weights[i]),
+            Some(node) if node.mode == Mode::Leaf => return Err(refuse(format!("{name} has two weights"))),
+            Some(_) => return Err(refuse(format!("{name} has a weight but is no leaf"))),
+            None => return Err(refuse(format!("{name} has a weight but does not exist"))),
+        }
+    }
+    Ok(())
+}
+
+fn refuse(reason: String) -> ModelError {
+    ModelError::Node { operator: OPERATOR, reason }
+}

@@ -1,0 +1,73 @@
+//! A tree as every kernel takes it: two kinds of condition, nodes in preorder.
+//!
+//! The child for which a condition holds is the next node, and both children come after their parent,
+//! so that a walk always moves forward and ends.
+
+/// A checked tree.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    pub(super) nodes: Vec<Node>,
+}
+
+/// A node.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Node {
+    /// A leaf's weight.
+    Leaf(f32),
+    /// A condition on a feature.
+    Split(Split),
+}
+
+/// A condition; where it holds a row goes to the next node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Split {
+    pub(super) feature: u32,
+    pub(super) test: Test,
+    /// Whether it holds where the feature is missing.
+    pub(super) missing: bool,
+    /// The node for rows for which it does not hold.
+    pub(super) otherwise: u32,
+}
+
+/// What is asked of a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Test {
+    /// `x <= threshold`; the threshold may be infinite, never NaN.
+    AtMost(f32),
+    /// `x == value`.
+    Equals(f32),
+    /// Never true of a number.
+    Never,
+}
+
+impl Test {
+    /// `x < threshold` for every `x`.
+    pub(super) fn below(threshold: f32) -> Test {
+        if threshold == f32::NEG_INFINITY { Test::Never } else { Test::AtMost(threshold.next_down()) }
+    }
+}
+
+impl Tree {
+    pub(super) fn leaves(&self) -> usize {
+        self.nodes.iter().filter(|n| matches!(n, Node::Leaf(_))).count()
+    }
+
+    pub(super) fn splits(&self) -> impl Iterator<Item = &Split> {
+        self.nodes.iter().filter_map(|n| match n {
+            Node::Split(split) => Some(split),
+            Node::Leaf(_) => None,
+        })
+    }
+
+    /// The longest path from the root to a leaf, in conditions.
+    pub(super) fn depth(&self) -> u32 {
+        let mut depths = vec![0u32; self.nodes.len()];
+        for (at, node) in self.nodes.iter().enumerate() {
+            if let Node::Split(split) = node {
+                depths[at + 1] = depths[at] + 1;
+                depths[split.otherwise as usize] = depths[at] + 1;
+            }
+        }
+        depths.into_iter().max().unwrap_or(0)
+    }
+}

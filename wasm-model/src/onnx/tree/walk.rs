@@ -1,0 +1,82 @@
+//! From the root down, [`ROWS`] rows side by side, so that their steps overlap instead of waiting for each other.
+
+use super::shape::{Node, Test, Tree};
+
+/// Rows that walk together.
+const ROWS: usize = 8;
+
+/// Trees after each other.
+#[derive(Debug)]
+pub(super) struct Block {
+    nodes: Vec<Step>,
+    trees: Vec<Start>,
+}
+
+#[derive(Debug)]
+struct Start {
+    root: u32,
+    depth: u32,
+}
+
+/// A node; a leaf leads to itself and its weight is in `threshold`.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    threshold: f32,
+    feature: u32,
+    /// Where a row goes for which the condition does not hold, and for which it does.
+    next: [u32; 2],
+    equals: bool,
+    missing: bool,
+}
+
+impl Block {
+    pub(super) fn build(trees: &[Tree]) -> Block {
+        let mut block = Block { nodes: Vec::new(), trees: Vec::new() };
+        for tree in trees {
+            let root = block.nodes.len() as u32;
+            block.trees.push(Start { root, depth: tree.depth() });
+            block.nodes.extend(tree.nodes.iter().zip(root..).map(|(node, at)| match node {
+                Node::Leaf(weight) => {
+                    Step { threshold: *weight, feature: 0, next: [at, at], equals: false, missing: false }
+                }
+                Node::Split(split) => Step {
+                    // No number is at most NaN.
+                    threshold: match split.test {
+                        Test::AtMost(x) | Test::Equals(x) => x,
+                        Test::Never => f32::NAN,
+                    },
+                    feature: split.feature,
+                    next: [root + split.otherwise, at + 1],
+                    equals: matches!(split.test, Test::Equals(_)),
+                    missing: split.missing,
+                },
+            }));
+        }
+        block
+    }
+
+    /// Adds each tree's leaf to each row's sum.
+    pub(super) fn add(&self, x: &[f32], width: usize, sums: &mut [f64]) {
+        for tree in &self.trees {
+            for (rows, sums) in x.chunks(width * ROWS).zip(sums.chunks_mut(ROWS)) {
+                let mut at = [tree.root; ROWS];
+                for _ in 0..tree.depth {
+                    for (at, row) in at.iter_mut().zip(rows.chunks_exact(width)) {
+                        *at = self.nodes[*at as usize].next(row);
+                    }
+                }
+                for (sum, at) in sums.iter_mut().zip(at) {
+                    *sum += f64::from(self.nodes[at as usize].threshold);
+                }
+            }
+        }
+    }
+}
+
+impl Step {
+    fn next(&self, row: &[f32]) -> u32 {
+        let x = row[self.feature as usize];
+        let holds = if self.equals { x == self.threshold } else { x <= self.threshold };
+        self.next[usize::from(holds | (x.is_nan() & self.missing))]
+    }
+}
