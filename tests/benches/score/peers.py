@@ -24,7 +24,12 @@ def lightgbm_c():
         booster._handle, pointer(x), ctypes.c_int(0), ctypes.c_int32(rows), ctypes.c_int32(x.shape[1]), ctypes.c_int(1),
         ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(-1), b"num_threads=1", ctypes.byref(length), pointer(out),
     )
-    return lambda: library.LGBM_BoosterPredictForMat(*arguments), out
+
+    def run(keep=booster):
+        if library.LGBM_BoosterPredictForMat(*arguments) != 0:
+            raise RuntimeError("LightGBM fails")
+
+    return run, out
 
 
 def onnxruntime_native():
@@ -43,13 +48,13 @@ def onnxruntime_native():
 
 
 def compiled():
+    import os
+
     import tl2cgen
     import treelite
 
     library = f"{folder}/{shape}.tl2cgen.so"
     model = treelite.frontend.load_lightgbm_model(f"{folder}/{shape}.txt")
-    import os
-
     if not os.path.exists(library):
         tl2cgen.export_lib(model, toolchain="gcc", libpath=library, params={"parallel_comp": 8}, verbose=False)
     predictor = tl2cgen.Predictor(library, nthread=1)

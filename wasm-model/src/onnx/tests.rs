@@ -394,10 +394,10 @@ fn walk(tree: &Tree, row: &[f32]) -> f32 {
     }
 }
 
-/// A tree of 1 to about 150 leaves that asks one kind of question.
+/// A tree of 1 to 300 leaves that asks one kind of question.
 fn binary_tree() -> impl Strategy<Value = Tree> {
     let mode = prop::sample::select(vec!["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT"]);
-    (mode, 0usize..150, any::<u64>()).prop_map(|(mode, splits, seed)| {
+    (mode, 0usize..300, any::<u64>()).prop_map(|(mode, splits, seed)| {
         let mut state = seed | 1;
         let mut next = move || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

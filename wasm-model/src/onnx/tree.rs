@@ -3,7 +3,7 @@
 //! Trees are added in the order of their ids in the file, in `f64`, and the sum is rounded once to `f32`.
 //! Every kernel follows that order, so that all agree to the bit; which one runs a tree depends on its shape:
 //!
-//! - [`bits`]: trees of up to 64 leaves, a bit a leaf, 64 rows side by side;
+//! - [`bits`]: trees of up to 256 leaves, a bit a leaf, 64 rows side by side;
 //! - [`walk`]: larger ones and those with `==`, from the root down, eight rows at a time.
 
 use super::graph::Node;

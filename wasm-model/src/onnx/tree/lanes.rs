@@ -1,9 +1,9 @@
-//! Sixteen bytes side by side: one register of WebAssembly's 128-bit SIMD, of x86-64's SSE2, or an array elsewhere.
+//! Sixteen bytes or floats side by side: WebAssembly's 128-bit SIMD, x86-64's SSE2, or arrays elsewhere.
 //!
-//! Every operation is on integers and exact, so all three give the same bytes.
+//! Operations are comparisons and on integers, so all three give the same result.
 #![allow(unsafe_code)]
 
-pub(super) use implementation::Lanes;
+pub(super) use implementation::{Lanes, Sixteen};
 
 /// Bytes of [`Lanes`].
 pub(super) const LANES: usize = 16;
@@ -14,6 +14,7 @@ mod implementation {
 
     use super::LANES;
 
+    /// Sixteen bytes.
     #[derive(Clone, Copy)]
     pub(in super::super) struct Lanes(v128);
 
@@ -37,27 +38,50 @@ mod implementation {
             Lanes(i8x16_gt(self.0, other.0))
         }
 
+        /// All bits where a byte is 0.
+        pub(in super::super) fn is_zero(self) -> Lanes {
+            Lanes(i8x16_eq(self.0, u8x16_splat(0)))
+        }
+
+        /// `yes` where all bits are set, `no` where none is.
+        pub(in super::super) fn choose(self, yes: Lanes, no: Lanes) -> Lanes {
+            Lanes(v128_bitselect(yes.0, no.0, self.0))
+        }
+
         pub(in super::super) fn and(self, other: Lanes) -> Lanes {
             Lanes(v128_and(self.0, other.0))
         }
 
-        /// `self & !other`
-        pub(in super::super) fn and_not(self, other: Lanes) -> Lanes {
-            Lanes(v128_andnot(self.0, other.0))
+        pub(in super::super) fn or(self, other: Lanes) -> Lanes {
+            Lanes(v128_or(self.0, other.0))
+        }
+
+        pub(in super::super) fn plus(self, other: Lanes) -> Lanes {
+            Lanes(i8x16_add(self.0, other.0))
         }
 
         /// Trailing zeros of each byte; 8 for 0.
         pub(in super::super) fn trailing_zeros(self) -> Lanes {
             Lanes(i8x16_popcnt(v128_andnot(i8x16_sub(self.0, u8x16_splat(1)), self.0)))
         }
+    }
 
-        /// `self` where it is below 8, else `other`.
-        pub(in super::super) fn or_if_8(self, other: Lanes) -> Lanes {
-            Lanes(v128_bitselect(other.0, self.0, i8x16_eq(self.0, u8x16_splat(8))))
+    /// Sixteen sorted numbers.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Sixteen([v128; 4]);
+
+    impl Sixteen {
+        pub(in super::super) fn load(numbers: &[f32; LANES]) -> Sixteen {
+            let at = |k: usize| numbers[k * 4..].as_ptr();
+            // SAFETY: four numbers, 16 bytes, are there from each of these on; any alignment is allowed.
+            Sixteen(unsafe { [0, 1, 2, 3].map(|k| v128_load(at(k).cast())) })
         }
 
-        pub(in super::super) fn plus(self, byte: u8) -> Lanes {
-            Lanes(i8x16_add(self.0, u8x16_splat(byte)))
+        /// How many are below `x`.
+        pub(in super::super) fn count_below(self, x: f32) -> u32 {
+            let x = f32x4_splat(x);
+            let [a, b, c, d] = self.0.map(|part| f32x4_lt(part, x));
+            i8x16_bitmask(i8x16_narrow_i16x8(i16x8_narrow_i32x4(a, b), i16x8_narrow_i32x4(c, d))).count_ones()
         }
     }
 }
@@ -68,12 +92,13 @@ mod implementation {
 
     use super::LANES;
 
+    /// Sixteen bytes.
     #[derive(Clone, Copy)]
     pub(in super::super) struct Lanes(__m128i);
 
+    // SAFETY of every intrinsic here: SSE2 is part of x86-64.
     impl Lanes {
         pub(in super::super) fn splat(byte: u8) -> Lanes {
-            // SAFETY: SSE2 is part of x86-64, here and below.
             Lanes(unsafe { _mm_set1_epi8(byte as i8) })
         }
 
@@ -88,41 +113,54 @@ mod implementation {
         }
 
         pub(in super::super) fn greater(self, other: Lanes) -> Lanes {
-            // SAFETY: see `splat`.
             Lanes(unsafe { _mm_cmpgt_epi8(self.0, other.0) })
         }
 
+        pub(in super::super) fn is_zero(self) -> Lanes {
+            Lanes(unsafe { _mm_cmpeq_epi8(self.0, _mm_setzero_si128()) })
+        }
+
+        pub(in super::super) fn choose(self, yes: Lanes, no: Lanes) -> Lanes {
+            Lanes(unsafe { _mm_or_si128(_mm_and_si128(self.0, yes.0), _mm_andnot_si128(self.0, no.0)) })
+        }
+
         pub(in super::super) fn and(self, other: Lanes) -> Lanes {
-            // SAFETY: see `splat`.
             Lanes(unsafe { _mm_and_si128(self.0, other.0) })
         }
 
-        pub(in super::super) fn and_not(self, other: Lanes) -> Lanes {
-            // SAFETY: see `splat`.
-            Lanes(unsafe { _mm_andnot_si128(other.0, self.0) })
+        pub(in super::super) fn or(self, other: Lanes) -> Lanes {
+            Lanes(unsafe { _mm_or_si128(self.0, other.0) })
+        }
+
+        pub(in super::super) fn plus(self, other: Lanes) -> Lanes {
+            Lanes(unsafe { _mm_add_epi8(self.0, other.0) })
         }
 
         pub(in super::super) fn trailing_zeros(self) -> Lanes {
-            self.each(|byte| byte.trailing_zeros() as u8)
-        }
-
-        pub(in super::super) fn or_if_8(self, other: Lanes) -> Lanes {
-            // SAFETY: see `splat`.
-            unsafe {
-                let eight = _mm_cmpeq_epi8(self.0, _mm_set1_epi8(8));
-                Lanes(_mm_or_si128(_mm_and_si128(eight, other.0), _mm_andnot_si128(eight, self.0)))
-            }
-        }
-
-        pub(in super::super) fn plus(self, byte: u8) -> Lanes {
-            // SAFETY: see `splat`.
-            Lanes(unsafe { _mm_add_epi8(self.0, _mm_set1_epi8(byte as i8)) })
-        }
-
-        fn each(self, f: impl Fn(u8) -> u8) -> Lanes {
             let mut bytes = [0; LANES];
             self.store(&mut bytes);
-            Lanes::load(&bytes.map(f))
+            Lanes::load(&bytes.map(|byte| byte.trailing_zeros() as u8))
+        }
+    }
+
+    /// Sixteen sorted numbers.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Sixteen([__m128; 4]);
+
+    impl Sixteen {
+        pub(in super::super) fn load(numbers: &[f32; LANES]) -> Sixteen {
+            let at = |k: usize| numbers[k * 4..].as_ptr();
+            // SAFETY: four numbers, 16 bytes, are there from each of these on; any alignment is allowed.
+            Sixteen(unsafe { [0, 1, 2, 3].map(|k| _mm_loadu_ps(at(k))) })
+        }
+
+        pub(in super::super) fn count_below(self, x: f32) -> u32 {
+            unsafe {
+                let x = _mm_set1_ps(x);
+                let [a, b, c, d] = self.0.map(|part| _mm_castps_si128(_mm_cmplt_ps(part, x)));
+                let bytes = _mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
+                (_mm_movemask_epi8(bytes) as u32).count_ones()
+            }
         }
     }
 }
@@ -131,6 +169,7 @@ mod implementation {
 mod implementation {
     use super::LANES;
 
+    /// Sixteen bytes.
     #[derive(Clone, Copy)]
     pub(in super::super) struct Lanes([u8; LANES]);
 
@@ -151,28 +190,46 @@ mod implementation {
             self.with(other, |a, b| if a as i8 > b as i8 { 255 } else { 0 })
         }
 
+        pub(in super::super) fn is_zero(self) -> Lanes {
+            Lanes(self.0.map(|byte| if byte == 0 { 255 } else { 0 }))
+        }
+
+        pub(in super::super) fn choose(self, yes: Lanes, no: Lanes) -> Lanes {
+            self.and(yes).or(Lanes(self.0.map(|byte| !byte)).and(no))
+        }
+
         pub(in super::super) fn and(self, other: Lanes) -> Lanes {
             self.with(other, |a, b| a & b)
         }
 
-        pub(in super::super) fn and_not(self, other: Lanes) -> Lanes {
-            self.with(other, |a, b| a & !b)
+        pub(in super::super) fn or(self, other: Lanes) -> Lanes {
+            self.with(other, |a, b| a | b)
+        }
+
+        pub(in super::super) fn plus(self, other: Lanes) -> Lanes {
+            self.with(other, u8::wrapping_add)
         }
 
         pub(in super::super) fn trailing_zeros(self) -> Lanes {
             Lanes(self.0.map(|byte| byte.trailing_zeros() as u8))
         }
 
-        pub(in super::super) fn or_if_8(self, other: Lanes) -> Lanes {
-            self.with(other, |a, b| if a == 8 { b } else { a })
-        }
-
-        pub(in super::super) fn plus(self, byte: u8) -> Lanes {
-            Lanes(self.0.map(|own| own.wrapping_add(byte)))
-        }
-
         fn with(self, other: Lanes, f: impl Fn(u8, u8) -> u8) -> Lanes {
             Lanes(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+        }
+    }
+
+    /// Sixteen sorted numbers.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Sixteen([f32; LANES]);
+
+    impl Sixteen {
+        pub(in super::super) fn load(numbers: &[f32; LANES]) -> Sixteen {
+            Sixteen(*numbers)
+        }
+
+        pub(in super::super) fn count_below(self, x: f32) -> u32 {
+            self.0.iter().filter(|number| **number < x).count() as u32
         }
     }
 }
