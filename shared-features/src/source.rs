@@ -11,6 +11,7 @@ use crate::tables::StatisticDef;
 
 mod action_rate;
 mod age;
+mod bm25;
 mod count;
 mod decayed_count;
 mod distinct;
@@ -26,6 +27,9 @@ mod share;
 mod since_last;
 mod smoothed_rate;
 mod statistic;
+mod term_match;
+mod terms;
+mod text_length;
 mod time;
 
 /// Reads one value a candidate.
@@ -87,6 +91,7 @@ macro_rules! sources {
 sources! {
     "action_rate" => ActionRate(action_rate::ActionRate),
     "age" => Age(age::Age),
+    "bm25" => Bm25(bm25::Bm25),
     "count" => Count(count::Count),
     "decayed_count" => DecayedCount(decayed_count::DecayedCount),
     "distinct" => Distinct(distinct::Distinct),
@@ -101,6 +106,8 @@ sources! {
     "since_last" => SinceLast(since_last::SinceLast),
     "smoothed_rate" => SmoothedRate(smoothed_rate::SmoothedRate),
     "statistic" => Statistic(statistic::Statistic),
+    "term_match" => TermMatch(term_match::TermMatch),
+    "text_length" => TextLength(text_length::TextLength),
     "time" => Time(time::Time),
 }
 
