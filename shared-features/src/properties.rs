@@ -56,7 +56,7 @@ score = "or(f0 / f1 - log1p(f2), max(f3, min(f4, 1e300 * 1e300 * -1)))"
 "#;
 
 /// A source, and the transforms after it.
-const FEATURES: [(&str, &str); 27] = [
+const FEATURES: [(&str, &str); 30] = [
     ("source = \"count\"\nscope = \"item\"\nwindow = \"1d\"\nsame = \"hour_or_next\"", "\"log1p\""),
     ("source = \"decayed_count\"\nscope = \"item.tags\"\nhalf_life = \"1ms\"", "\"standardize\""),
     ("source = \"decayed_count\"\nscope = \"all\"\nhalf_life = \"1000w\"", "\"min_max\""),
@@ -83,6 +83,12 @@ const FEATURES: [(&str, &str); 27] = [
     ("source = \"term_match\"\nquery = \"context.query\"\ntext = \"item.tags\"", "\"indicator\""),
     ("source = \"bm25\"\nquery = \"context.query\"\ntext = \"item.title\"", "\"standardize\""),
     ("source = \"bm25\"\nquery = \"item.tags\"\ntext = \"candidate.reason\"\nk1 = 1e308\nb = 1", ""),
+    ("source = \"cross\"\nleft = \"user.country\"\nright = \"item.genre\"", "{ hash = { buckets = 3 } }"),
+    ("source = \"cross\"\nleft = \"candidate.reason\"\nright = \"item.tags\"", "{ one_hot = { size = 3 } }"),
+    (
+        "source = \"cross\"\nleft = \"candidate.price\"\nleft_bounds = [-inf, 0, 1]\nright = \"user.country\"",
+        "{ one_hot = { size = 3 } }",
+    ),
     ("source = \"field\"\nfield = \"candidate.price\"", "\"standardize\", \"indicator\", \"log1p\""),
 ];
 

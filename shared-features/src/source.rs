@@ -13,6 +13,7 @@ mod action_rate;
 mod age;
 mod bm25;
 mod count;
+mod cross;
 mod decayed_count;
 mod distinct;
 mod dot;
@@ -93,6 +94,7 @@ sources! {
     "age" => Age(age::Age),
     "bm25" => Bm25(bm25::Bm25),
     "count" => Count(count::Count),
+    "cross" => Cross(cross::Cross),
     "decayed_count" => DecayedCount(decayed_count::DecayedCount),
     "distinct" => Distinct(distinct::Distinct),
     "dot" => Dot(dot::Dot),

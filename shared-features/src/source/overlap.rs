@@ -42,7 +42,8 @@ impl Read for Overlap {
     }
 }
 
-fn as_tags(column: Column) -> TagSets {
+/// Tag sets as they are, and each category as a set of one.
+pub(super) fn as_tags(column: Column) -> TagSets {
     match column {
         Column::Tags(tags) => tags,
         Column::Category(c) => {

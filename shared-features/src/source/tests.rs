@@ -24,6 +24,7 @@ country = "category"
 taste = "vector(2)"
 likes = "tags"
 age = "number"
+premium = "boolean"
 [schema.context]
 query = "text"
 [schema.item]
@@ -34,6 +35,7 @@ released = "timestamp"
 shape = "vector(2)"
 [schema.candidate]
 reason = "category"
+price = "number"
 [label]
 grades = { play = 1 }
 [tables]
@@ -133,10 +135,15 @@ fn request(schema: &Schema, country: Option<&str>) -> Request {
         ("taste", Some(FieldValue::Numbers(vec![2.0, -1.0]))),
         ("likes", Some(FieldValue::Strings(vec!["y".into(), "w".into()]))),
         ("age", Some(FieldValue::Number(30.0))),
+        ("premium", Some(FieldValue::Boolean(true))),
     ];
     let candidates = ["a", "b", "c", "d", "e"].map(|item| Candidate {
         item: item.into(),
-        fields: if item == "a" { Attributes::from([("reason".into(), text("news"))]) } else { Attributes::new() },
+        fields: if item == "a" {
+            Attributes::from([("reason".into(), text("news")), ("price".into(), Some(FieldValue::Number(-5.0)))])
+        } else {
+            Attributes::new()
+        },
     });
     let event = RequestEvent {
         id: "r".into(),
@@ -434,6 +441,32 @@ fn bm25_counts_documents_among_the_candidates() {
 }
 
 #[test]
+fn crosses() {
+    let cross = |left: &str, right: &str, more: &str| {
+        format!("source = \"cross\"\nleft = \"{left}\"\nright = \"{right}\"\n{more}")
+    };
+    let categories = |source: &str, country: Option<&str>| -> Vec<Option<String>> {
+        let Column::Category(c) = column(source, &history(), country) else { panic!("{source}: no categories") };
+        (0..5).map(|row| c.get(row).map(str::to_owned)).collect()
+    };
+    let some = |names: [&str; 3]| -> Vec<Option<String>> {
+        names.map(|n| Some(n.to_owned())).into_iter().chain([None, None]).collect()
+    };
+    let country = cross("user.country", "item.genre", "");
+    assert_eq!(categories(&country, Some("gb")), some(["gb&news", "gb&news", "gb&talk"]));
+    assert_eq!(categories(&country, Some("a&b\\")), some([r"a\&b\\&news", r"a\&b\\&news", r"a\&b\\&talk"]));
+    assert_eq!(categories(&country, None), vec![None; 5]);
+    // Exactly on a bound is above it.
+    let age = cross("user.premium", "user.age", "right_bounds = [18, 30, 31]");
+    assert_eq!(categories(&age, None), vec![Some("true&2".to_owned()); 5]);
+    let price = cross("candidate.price", "item.genre", "left_bounds = [0]");
+    assert_eq!(categories(&price, None), [Some("0&news".to_owned()), None, None, None, None]);
+    let Column::Tags(tags) = column(&cross("item.genre", "item.tags", ""), &history(), None) else { panic!() };
+    let tags: Vec<Vec<&str>> = (0..5).map(|row| tags.get(row).collect()).collect();
+    assert_eq!(tags, [vec!["news&x"], vec!["news&y", "news&z"], vec!["talk&y"], vec![], vec![]]);
+}
+
+#[test]
 fn impossible_sources_are_refused() {
     for (source, says) in [
         ("source = \"text_length\"\nfield = \"item.genre\"", "text_length needs text"),
@@ -444,6 +477,17 @@ fn impossible_sources_are_refused() {
         ("source = \"bm25\"\nquery = \"item.title\"\ntext = \"context.query\"", "one text for all"),
         ("source = \"bm25\"\nquery = \"context.query\"\ntext = \"item.title\"\nk1 = -1", "`k1` is -1"),
         ("source = \"bm25\"\nquery = \"context.query\"\ntext = \"item.title\"\nb = nan", "`b` is NaN"),
+        ("source = \"cross\"\nleft = \"user.age\"\nright = \"item.genre\"", "give it `left_bounds`"),
+        ("source = \"cross\"\nleft = \"user.likes\"\nright = \"item.tags\"", "both tags"),
+        ("source = \"cross\"\nleft = \"user.taste\"\nright = \"item.tags\"", "cross takes categories"),
+        (
+            "source = \"cross\"\nleft = \"user.age\"\nright = \"item.genre\"\nleft_bounds = [2, 1]",
+            "`left_bounds` must be in ascending order",
+        ),
+        (
+            "source = \"cross\"\nleft = \"item.genre\"\nright = \"user.country\"\nright_bounds = [1]",
+            "remove `right_bounds`",
+        ),
     ] {
         let error = FeatureSpec::parse(&SPEC.replace("source = \"list_size\"", source)).expect_err(source).to_string();
         assert!(error.contains(says), "{source}: {error}");
