@@ -23,7 +23,7 @@ surface = "test"
 fallback = "best"
 slate = 5
 candidates = ["request", { history = { length = 4 } }, { table = { rank_by = "plays / (local - 1)", length = 3 } }]
-rules = { hide_after = ["hide"], at_most = [{ field = "item.genre", count = 2 }] }
+rules = { hide_after = ["hide"], at_most = [{ field = "item.genre", count = 2 }], diversity = { field = "item.tags", weight = 0.3, top = 4 } }
 exploration = { plackett_luce = { temperature = 0.1, top = 3 } }
 history = { length = 5 }
 [schema.user]

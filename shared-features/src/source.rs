@@ -22,7 +22,7 @@ mod filter;
 mod list_size;
 mod matches;
 mod mean;
-mod overlap;
+pub(crate) mod overlap;
 mod sessions;
 mod share;
 mod since_last;
