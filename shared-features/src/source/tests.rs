@@ -469,6 +469,7 @@ fn crosses() {
 #[test]
 fn impossible_sources_are_refused() {
     for (source, says) in [
+        ("source = \"field\"\nfield = \"item.title\"", "read it with text_length"),
         ("source = \"text_length\"\nfield = \"item.genre\"", "text_length needs text"),
         ("source = \"text_length\"\nfield = \"item.title\"\nunit = \"bytes\"", "unknown variant"),
         ("source = \"term_match\"\nquery = \"user.age\"\ntext = \"item.title\"", "have terms"),
