@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
+use crate::column::Kind;
 use crate::encoder::Encoder;
 use crate::event::MAX_CANDIDATES;
 use crate::expression::Expression;
@@ -61,7 +62,7 @@ pub struct RankBy {
     expression: Expression,
 }
 
-/// Rules: hidden and excluded items leave; at most so many per value of a field.
+/// Rules: hidden and excluded items leave; at most so many per value of a field; similar items stand apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
@@ -69,6 +70,8 @@ pub struct Rules {
     pub hide_after: Vec<String>,
     /// Limits on what one slate has of one field value.
     pub at_most: Vec<AtMost>,
+    /// What a score loses for being like what stands above.
+    pub diversity: Option<Diversity>,
 }
 
 /// At most `count` items of one slate share a value of `field`; items without a value are not limited.
@@ -81,6 +84,21 @@ pub struct AtMost {
     pub count: u32,
 }
 
+/// Each of the first `top` places goes to the highest `score - weight * similarity`, where `similarity` is that to
+/// the most similar item above: 1 for one category, the overlap of tags, 0 where either has no value.
+///
+/// The other rules go first. The rest of the slate is by score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Diversity {
+    /// An item category or item tags.
+    pub field: FieldRef,
+    /// Above 0; in units of the score, as a temperature is.
+    pub weight: f64,
+    /// Places that the rule chooses, 1 to 256.
+    pub top: u32,
+}
+
 /// Exploration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -88,7 +106,8 @@ pub enum Exploration {
     /// By score.
     #[default]
     None,
-    /// The first `top` places are drawn without replacement with weights `exp(score / temperature)`.
+    /// The first `top` places are drawn without replacement with weights `exp(score / temperature)`;
+    /// scores are those that the diversity rule leaves.
     PlackettLuce {
         /// Above 0; in units of the score.
         temperature: f64,
@@ -174,12 +193,23 @@ impl Policy {
             }
         }
         for rule in &self.rules.at_most {
-            let category =
-                encoder.schema.find(&rule.field).is_some_and(|(_, kind)| kind == crate::column::Kind::Category);
+            let category = encoder.schema.find(&rule.field).is_some_and(|(_, kind)| kind == Kind::Category);
             if rule.field.entity != Entity::Item || !category || rule.count == 0 {
                 return refuse(
                     "rules",
                     format!("at_most: `{}` must be an item category and count at least 1", rule.field),
+                );
+            }
+        }
+        if let Some(rule) = &self.rules.diversity {
+            let kind = encoder.schema.find(&rule.field).map(|(_, kind)| kind);
+            if rule.field.entity != Entity::Item || !matches!(kind, Some(Kind::Category | Kind::Tags)) {
+                return refuse("rules", format!("diversity: `{}` must be an item category or item tags", rule.field));
+            }
+            if !(rule.weight > 0.0 && rule.weight.is_finite() && (1..=256).contains(&rule.top)) {
+                return refuse(
+                    "rules",
+                    format!("diversity: weight {} must be above 0 and top {} within 1 to 256", rule.weight, rule.top),
                 );
             }
         }

@@ -23,7 +23,7 @@ surface = "test"
 fallback = "best"
 slate = 5
 candidates = ["request", { history = { length = 4 } }, { table = { rank_by = "plays / (local - 1)", length = 3 } }]
-rules = { hide_after = ["hide"], at_most = [{ field = "item.genre", count = 2 }] }
+rules = { hide_after = ["hide"], at_most = [{ field = "item.genre", count = 2 }], diversity = { field = "item.tags", weight = 0.3, top = 4 } }
 exploration = { plackett_luce = { temperature = 0.1, top = 3 } }
 history = { length = 5 }
 [schema.user]
@@ -31,8 +31,11 @@ country = "category"
 likes = "tags"
 taste = "vector(2)"
 age = "number"
+[schema.context]
+query = "text"
 [schema.item]
 genre = "category"
+title = "text"
 tags = "tags"
 released = "timestamp"
 shape = "vector(2)"
@@ -53,7 +56,7 @@ score = "or(f0 / f1 - log1p(f2), max(f3, min(f4, 1e300 * 1e300 * -1)))"
 "#;
 
 /// A source, and the transforms after it.
-const FEATURES: [(&str, &str); 22] = [
+const FEATURES: [(&str, &str); 30] = [
     ("source = \"count\"\nscope = \"item\"\nwindow = \"1d\"\nsame = \"hour_or_next\"", "\"log1p\""),
     ("source = \"decayed_count\"\nscope = \"item.tags\"\nhalf_life = \"1ms\"", "\"standardize\""),
     ("source = \"decayed_count\"\nscope = \"all\"\nhalf_life = \"1000w\"", "\"min_max\""),
@@ -75,6 +78,17 @@ const FEATURES: [(&str, &str); 22] = [
     ("source = \"time\"\npart = \"weekday\"", "{ cyclic = { period = 7 } }"),
     ("source = \"field\"\nfield = \"item.tags\"", "{ one_hot = { size = 3 } }"),
     ("source = \"field\"\nfield = \"candidate.reason\"", "{ hash = { buckets = 3 } }"),
+    ("source = \"text_length\"\nfield = \"item.title\"", "\"log1p\""),
+    ("source = \"text_length\"\nfield = \"context.query\"\nunit = \"characters\"", ""),
+    ("source = \"term_match\"\nquery = \"context.query\"\ntext = \"item.tags\"", "\"indicator\""),
+    ("source = \"bm25\"\nquery = \"context.query\"\ntext = \"item.title\"", "\"standardize\""),
+    ("source = \"bm25\"\nquery = \"item.tags\"\ntext = \"candidate.reason\"\nk1 = 1e308\nb = 1", ""),
+    ("source = \"cross\"\nleft = \"user.country\"\nright = \"item.genre\"", "{ hash = { buckets = 3 } }"),
+    ("source = \"cross\"\nleft = \"candidate.reason\"\nright = \"item.tags\"", "{ one_hot = { size = 3 } }"),
+    (
+        "source = \"cross\"\nleft = \"candidate.price\"\nleft_bounds = [-inf, 0, 1]\nright = \"user.country\"",
+        "{ one_hot = { size = 3 } }",
+    ),
     ("source = \"field\"\nfield = \"candidate.price\"", "\"standardize\", \"indicator\", \"log1p\""),
 ];
 
@@ -135,6 +149,7 @@ fn tables(spec: &FeatureSpec) -> impl Strategy<Value = Tables> + use<> {
             .map(|(genre, tags, released, shape, known)| {
                 let fields = [
                     ("genre", text(genre.clone())),
+                    ("title", known.then(|| FieldValue::String(format!("{genre}, {}", tags.join(" "))))),
                     ("tags", Some(FieldValue::Strings(tags.clone()))),
                     ("released", Some(FieldValue::Number(f64::from(*released)))),
                     ("shape", known.then(|| FieldValue::Numbers(shape.to_vec()))),
@@ -173,13 +188,13 @@ fn request(spec: &FeatureSpec) -> impl Strategy<Value = Request> + use<> {
                 Candidate { item, fields: fields.into_iter().map(|(n, v)| (n.to_owned(), v)).collect() }
             };
             let event = RequestEvent {
-                id: country,
+                id: country.clone(),
                 ts,
                 offset_min,
                 user: "u".into(),
                 surface: "test".into(),
                 attributes: user.into_iter().map(|(n, v)| (n.to_owned(), v)).collect(),
-                context: Attributes::new(),
+                context: Attributes::from([("query".into(), text(format!("a {country} A")))]),
                 candidates: candidates.into_iter().map(candidate).collect(),
                 exclude: vec!["c".into()],
             };

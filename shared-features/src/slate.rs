@@ -8,6 +8,10 @@ use crate::policy::{Exploration, Policy};
 use crate::random::Random;
 use crate::scene::Scene;
 
+use diversity::Diversity;
+
+mod diversity;
+
 /// A ranked list of candidate indices.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slate {
@@ -42,20 +46,23 @@ pub fn slate(policy: &Policy, scene: &Scene, scores: &[f32], salt: &str) -> Slat
     let allowed = allowed(policy, scene);
     let mut left: Vec<u32> = by_score(scores).into_iter().filter(|&i| allowed[i as usize]).collect();
     let mut quota = Quota::new(policy, scene);
+    let mut diversity = Diversity::new(policy, scene);
     let (mut order, mut propensity) = (Vec::new(), Vec::new());
     while order.len() < policy.slate as usize {
         left.retain(|&i| quota.has_room(i));
+        let worth: Vec<f64> = left.iter().map(|&i| f64::from(scores[i as usize]) - diversity.loss(i)).collect();
         let (at, probability) = match policy.exploration {
             Exploration::PlackettLuce { temperature, top } if order.len() < top as usize => {
-                draw(&left, scores, temperature, &mut random)
+                draw(&worth, temperature, &mut random)
             }
-            _ => (0, 1.0),
+            _ => (largest(&worth), 1.0),
         };
         if at >= left.len() {
             break;
         }
         let chosen = left.remove(at);
         quota.take(chosen);
+        diversity.take(chosen);
         order.push(chosen);
         if policy.exploration != Exploration::None {
             propensity.push(probability);
@@ -79,24 +86,31 @@ pub fn slate(policy: &Policy, scene: &Scene, scores: &[f32], salt: &str) -> Slat
     Slate { order, propensity, unshown: rest, unshown_probability }
 }
 
-/// Draws one of the candidates that are left, by `exp(score / temperature)`; returns its place and probability.
-fn draw(left: &[u32], scores: &[f32], temperature: f64, random: &mut Random) -> (usize, f32) {
-    // `left` is sorted by score, so the first one is the largest.
-    let largest = left.first().map_or(0.0, |&i| f64::from(scores[i as usize]));
-    let weight = |i: u32| {
-        let score = f64::from(scores[i as usize]);
-        if score.is_nan() { 0.0 } else { libm::exp((score - largest) / temperature) }
-    };
-    let total: f64 = left.iter().map(|&i| weight(i)).sum();
+/// The place of the largest; the first of several, and of nothing but NaN.
+fn largest(worth: &[f64]) -> usize {
+    let mut best = 0;
+    for (at, x) in worth.iter().enumerate() {
+        if *x > worth[best] {
+            best = at;
+        }
+    }
+    best
+}
+
+/// Draws one of the candidates that are left, by `exp(worth / temperature)`; returns its place and probability.
+fn draw(worth: &[f64], temperature: f64, random: &mut Random) -> (usize, f32) {
+    let best = largest(worth);
+    let weight = |x: f64| if x.is_nan() { 0.0 } else { libm::exp((x - worth[best]) / temperature) };
+    let total: f64 = worth.iter().map(|&x| weight(x)).sum();
     // Also where it is NaN.
     if total.partial_cmp(&0.0) != Some(std::cmp::Ordering::Greater) {
-        return (0, 1.0);
+        return (best, 1.0);
     }
     let target = random.next_f64() * total;
     let mut sum = 0.0;
     let mut last = 0;
-    for (at, &i) in left.iter().enumerate() {
-        let w = weight(i);
+    for (at, &x) in worth.iter().enumerate() {
+        let w = weight(x);
         if w == 0.0 {
             continue;
         }
@@ -106,7 +120,7 @@ fn draw(left: &[u32], scores: &[f32], temperature: f64, random: &mut Random) -> 
             break;
         }
     }
-    (last, numeric::store(weight(left[last]) / total))
+    (last, numeric::store(weight(worth[last]) / total))
 }
 
 fn allowed(policy: &Policy, scene: &Scene) -> Vec<bool> {

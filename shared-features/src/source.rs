@@ -11,7 +11,9 @@ use crate::tables::StatisticDef;
 
 mod action_rate;
 mod age;
+mod bm25;
 mod count;
+mod cross;
 mod decayed_count;
 mod distinct;
 mod dot;
@@ -20,12 +22,15 @@ mod filter;
 mod list_size;
 mod matches;
 mod mean;
-mod overlap;
+pub(crate) mod overlap;
 mod sessions;
 mod share;
 mod since_last;
 mod smoothed_rate;
 mod statistic;
+mod term_match;
+mod terms;
+mod text_length;
 mod time;
 
 /// Reads one value a candidate.
@@ -87,7 +92,9 @@ macro_rules! sources {
 sources! {
     "action_rate" => ActionRate(action_rate::ActionRate),
     "age" => Age(age::Age),
+    "bm25" => Bm25(bm25::Bm25),
     "count" => Count(count::Count),
+    "cross" => Cross(cross::Cross),
     "decayed_count" => DecayedCount(decayed_count::DecayedCount),
     "distinct" => Distinct(distinct::Distinct),
     "dot" => Dot(dot::Dot),
@@ -101,6 +108,8 @@ sources! {
     "since_last" => SinceLast(since_last::SinceLast),
     "smoothed_rate" => SmoothedRate(smoothed_rate::SmoothedRate),
     "statistic" => Statistic(statistic::Statistic),
+    "term_match" => TermMatch(term_match::TermMatch),
+    "text_length" => TextLength(text_length::TextLength),
     "time" => Time(time::Time),
 }
 

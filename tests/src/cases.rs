@@ -43,6 +43,28 @@ pub const NUMBERS: [f64; 18] = [
 pub const TIMES: [i64; 9] =
     [0, -1, 1, 1_767_571_200_000, 1_767_571_199_999, -62_135_596_800_000, 253_402_300_799_999, i64::MAX, i64::MIN + 1];
 const WORDS: [&str; 9] = ["", "a", "b", "news", "US", "\u{0}", "tag \"quoted\"", "é\u{301}🎧", "zzz"];
+/// Pieces of texts that find bugs: lower case that is longer or depends on its place, combining marks, signs alone,
+/// scripts without spaces, characters that are no letters and yet alphanumeric.
+const PIECES: [&str; 18] = [
+    "",
+    "news",
+    "NEWS",
+    "the Daily",
+    "İstanbul",
+    "ΣΊΣΥΦΟΣ",
+    "straße",
+    "STRASSE",
+    "E\u{301}te\u{301}",
+    "ÉTÉ",
+    "—…!",
+    "東京の天気",
+    "हिन्दी",
+    "ﬁne ²³ Ⅷ ①",
+    "\u{0}\t\r\n",
+    "🎧\u{200d}x",
+    "don't",
+    "\u{1c5}\u{10400}",
+];
 const ACTIONS: [&str; 6] = ["play", "skip", "like", "hide", "", "unheard-of"];
 
 /// The spec, parsed.
@@ -181,7 +203,8 @@ fn attributes(fields: &[Field], random: &mut Random) -> Attributes {
         let value = match field.kind {
             Kind::Number => FieldValue::Number(number(random)),
             Kind::Boolean => FieldValue::Boolean(random.below(2) == 0),
-            Kind::Category | Kind::Text => FieldValue::String(word(random)),
+            Kind::Category => FieldValue::String(word(random)),
+            Kind::Text => FieldValue::String(text(random)),
             Kind::Tags => FieldValue::Strings((0..random.below(4)).map(|_| word(random)).collect()),
             Kind::Vector(width) => FieldValue::Numbers((0..width).map(|_| number(random)).collect()),
             Kind::Timestamp => FieldValue::Number((random.below(4_000_000_000_000) as f64) - 1e12),
@@ -189,6 +212,16 @@ fn attributes(fields: &[Field], random: &mut Random) -> Attributes {
         attributes.insert(field.name.clone(), (random.below(9) != 0).then_some(value));
     }
     attributes
+}
+
+/// Up to 20 pieces in a row, with and without something between them.
+fn text(random: &mut Random) -> String {
+    let mut text = String::new();
+    for _ in 0..random.below(21) {
+        text.push_str(PIECES[random.below(18) as usize]);
+        text.push_str(["", " ", ", "][random.below(3) as usize]);
+    }
+    text
 }
 
 fn number(random: &mut Random) -> f64 {

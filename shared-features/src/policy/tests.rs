@@ -8,7 +8,7 @@ surface = "test"
 fallback = "zero"
 slate = 7
 candidates = ["request", { history = { actions = ["play"], length = 3 } }, { table = { rank_by = "plays * 2", length = 4 } }]
-rules = { hide_after = ["hide"], at_most = [{ field = "item.genre", count = 2 }] }
+rules = { hide_after = ["hide"], at_most = [{ field = "item.genre", count = 2 }], diversity = { field = "item.genre", weight = 0.5, top = 4 } }
 exploration = { plackett_luce = { temperature = 0.5, top = 5 } }
 [schema.item]
 genre = "category"
@@ -29,13 +29,18 @@ fn a_policy_from_toml_survives_its_bytes() {
     let spec = FeatureSpec::parse(SPEC).unwrap();
     assert_eq!(spec.policy.exploration, Exploration::PlackettLuce { temperature: 0.5, top: 5 });
     assert_eq!(spec.policy.candidates.len(), 3);
+    assert_eq!(spec.policy.rules.diversity.as_ref().map(|d| (d.weight, d.top)), Some((0.5, 4)));
     assert_eq!(Policy::from_bytes(&spec.policy.to_bytes(), &spec.unfitted).unwrap(), spec.policy);
+}
+
+fn diversity(policy: &mut Policy) -> &mut Diversity {
+    policy.rules.diversity.as_mut().unwrap()
 }
 
 #[test]
 fn impossible_settings_are_refused_by_name() {
     type Change = fn(&mut Policy);
-    let changes: [(Change, &str, &str); 13] = [
+    let changes: [(Change, &str, &str); 18] = [
         (|p| p.fallback = "other".into(), "fallback", "no baseline `other`"),
         (|p| p.candidates.clear(), "candidates", "at least one"),
         (|p| p.candidates = vec![CandidateSource::Request; 257], "candidates", "at most 256"),
@@ -50,6 +55,11 @@ fn impossible_settings_are_refused_by_name() {
         (|p| p.rules.at_most[0].count = 0, "rules", "count at least 1"),
         (|p| p.rules.at_most[0].field.name = "none".into(), "rules", "`item.none`"),
         (|p| p.rules.at_most[0].field.entity = Entity::User, "rules", "`user.genre`"),
+        (|p| diversity(p).field.name = "none".into(), "rules", "`item.none`"),
+        (|p| diversity(p).field.entity = Entity::Candidate, "rules", "`candidate.genre`"),
+        (|p| diversity(p).weight = 0.0, "rules", "weight 0 must be above 0"),
+        (|p| diversity(p).weight = f64::INFINITY, "rules", "weight inf"),
+        (|p| diversity(p).top = 257, "rules", "top 257"),
         (|p| p.exploration = Exploration::PlackettLuce { temperature: 0.0, top: 1 }, "exploration", "temperature 0"),
         (|p| p.exploration = Exploration::PlackettLuce { temperature: f64::NAN, top: 1 }, "exploration", "NaN"),
         (|p| p.exploration = Exploration::PlackettLuce { temperature: 1.0, top: 257 }, "exploration", "top 257"),

@@ -17,6 +17,7 @@ fallback = "zero"
 CHANGE
 [schema.item]
 genre = "category"
+tags = "tags"
 [label]
 grades = { play = 1 }
 [tables]
@@ -36,17 +37,22 @@ struct World {
     history: HistoryView,
 }
 
-/// Items a, b (news) and c (talk) are in the tables, with 5, 9 and missing plays; the user hid b and played d.
+/// Items a, b, e (news) and c (talk) are in the tables, a and b with 5 and 9 plays; the user hid b and played d.
+/// Of their tags a shares one of two with b, and b all of c's.
 fn world(change: &str) -> World {
     let spec = FeatureSpec::parse(&SPEC.replace("CHANGE", change)).unwrap_or_else(|e| panic!("{change}: {e}"));
-    let genre = |g: &str| Attributes::from([("genre".to_owned(), Some(FieldValue::String(g.into())))]);
-    let rows = [genre("news"), genre("news"), genre("talk")];
+    let item = |genre: &str, tags: &[&str]| {
+        let tags = tags.iter().map(|t| (*t).to_owned()).collect();
+        let fields = [("genre", FieldValue::String(genre.into())), ("tags", FieldValue::Strings(tags))];
+        Attributes::from(fields.map(|(name, value)| (name.to_owned(), Some(value))))
+    };
+    let rows = [item("news", &["p", "q"]), item("news", &["q", "r"]), item("talk", &["r"]), item("news", &[])];
     let tables = Tables {
         as_of: 0,
         valid_from: 0,
-        items: ["a", "b", "c"].map(str::to_owned).to_vec(),
+        items: ["a", "b", "c", "e"].map(str::to_owned).to_vec(),
         attributes: spec.unfitted.schema.columns(Entity::Item, &rows.each_ref()).unwrap(),
-        statistics: vec![StatisticValues { segments: vec![String::new()], data: vec![5.0, 9.0, MISSING] }],
+        statistics: vec![StatisticValues { segments: vec![String::new()], data: vec![5.0, 9.0, MISSING, MISSING] }],
     };
     let entry = |ts, item: &str, action: &str| Entry {
         ts,
@@ -114,6 +120,33 @@ fn hidden_and_excluded_items_leave_and_quotas_hold() {
 }
 
 #[test]
+fn similar_items_stand_apart_while_the_score_allows_it() {
+    let slate = |rules: &str, candidates: &[&str], scores: &[f32]| {
+        world(&format!("rules = {{ {rules} }}")).slate(candidates, &[], scores)
+    };
+    let genre = |weight: f64| format!("diversity = {{ field = \"item.genre\", weight = {weight}, top = 9 }}");
+    let tags = |weight: f64| format!("diversity = {{ field = \"item.tags\", weight = {weight}, top = 9 }}");
+    let (abc, scores) = (["a", "b", "c"], [3.0, 2.75, 2.5]);
+    assert_eq!(slate(&genre(0.5), &abc, &scores), "acb");
+    assert_eq!(slate(&genre(0.25), &abc, &scores), "abc", "a tie goes to the higher score");
+    assert_eq!(slate(&genre(0.26), &abc, &scores), "acb");
+    assert_eq!(slate(&genre(100.0), &["a", "x", "b", "y"], &[1.0, 4.0, 2.0, 3.0]), "xyba", "no value, no loss");
+    // The most similar one above counts, not their number: e loses 0.5 after a and b, not 1.
+    assert_eq!(slate(&genre(0.5), &["a", "b", "e", "c"], &[4.0, 3.75, 3.5, 2.75]), "abec");
+    // b has half of a's tags.
+    assert_eq!(slate(&tags(0.5), &abc, &scores), "abc");
+    assert_eq!(slate(&tags(0.6), &abc, &scores), "acb");
+    assert_eq!(slate(&tags(1.0), &["a", "e"], &[1.0, 0.5]), "ae");
+    let first = "diversity = { field = \"item.genre\", weight = 0.5, top = 1 }";
+    assert_eq!(slate(first, &abc, &scores), "abc", "after `top` places by score");
+    let second = "diversity = { field = \"item.genre\", weight = 0.5, top = 2 }";
+    assert_eq!(slate(second, &["a", "b", "e", "c", "x"], &[4.0, 3.75, 3.5, 3.5, 3.4]), "acbex");
+    let both = format!("at_most = [{{ field = \"item.genre\", count = 2 }}], {}", genre(0.5));
+    assert_eq!(slate(&both, &["a", "b", "e", "c"], &[4.0, 3.75, 3.5, 2.75]), "abc");
+    assert_eq!(slate(&genre(0.5), &abc, &[f32::NAN, 1.0, f32::NAN]), "bac", "faults stay last");
+}
+
+#[test]
 fn candidates_are_a_union_in_order_each_item_once() {
     let world = world(
         "candidates = [\"request\", { history = { length = 2 } }, { table = { rank_by = \"plays\", length = 9 } }]",
@@ -170,6 +203,48 @@ fn exploration_is_repeatable_and_its_propensities_are_true() {
     }
     let without = self::world("").rank("r", &["x", "y", "z"], &[], &scores).rows;
     assert!(without.propensity.iter().all(|p| p.is_nan()), "no exploration, no propensity");
+}
+
+#[test]
+fn propensities_are_true_with_diversity_and_quotas() {
+    let world = world(
+        "rules = { at_most = [{ field = \"item.genre\", count = 2 }], \
+           diversity = { field = \"item.genre\", weight = 1.5, top = 3 } }
+         exploration = { plackett_luce = { temperature = 0.5, top = 4 } }",
+    );
+    let (items, scores) = ("abec", [0.0f32, 0.25, 0.5, -0.25]);
+    // a, b and e are news, c is not.
+    let news = |k: usize| k < 3;
+    // The probability of a candidate after those above it.
+    let probability = |above: &[usize], chosen: usize| {
+        let of_genre = |k: usize| above.iter().filter(|&&a| news(a) == news(k)).count();
+        let weight = |k: usize| {
+            let loss = if of_genre(k) > 0 { 1.5 } else { 0.0 };
+            libm::exp((f64::from(scores[k]) - loss) / 0.5)
+        };
+        let left = (0..4).filter(|k| !above.contains(k) && of_genre(*k) < 2);
+        weight(chosen) / left.map(weight).sum::<f64>()
+    };
+    let (mut counts, mut expected) = (BTreeMap::new(), BTreeMap::new());
+    for k in 0..4000 {
+        let rows = world.rank(&k.to_string(), &["a", "b", "e", "c"], &[], &scores).rows;
+        assert_eq!(rows.ranks, [0, 1, 2, UNRANKED], "of a, b and e two may stay");
+        let order: Vec<usize> = rows.items[..3].iter().map(|item| items.find(item).unwrap()).collect();
+        let mut together = 1.0;
+        for place in 0..3 {
+            let p = probability(&order[..place], order[place]);
+            let got = rows.propensity[place];
+            assert!((f64::from(got) - p).abs() < 1e-6, "place {place} of {order:?}: {got}, expected {p}");
+            together *= p;
+        }
+        *counts.entry(order.clone()).or_insert(0.0f64) += 1.0;
+        expected.insert(order, 4000.0 * together);
+    }
+    for (order, expected) in &expected {
+        // Five standard errors, at most.
+        assert!((counts[order] - expected).abs() < 5.0 * libm::sqrt(*expected) + 1.0, "{order:?}: {counts:?}");
+    }
+    assert!(expected.len() > 12, "{expected:?}");
 }
 
 #[test]

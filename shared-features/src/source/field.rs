@@ -18,7 +18,7 @@ impl Read for Field {
     fn kind(&self, declared: &Declared) -> Result<Kind, String> {
         match declared.field(&self.field)? {
             Kind::Timestamp => Err(format!("`{}` is a timestamp; read it with source = \"age\"", self.field)),
-            Kind::Text => Err(format!("`{}` is text, which is no feature by itself", self.field)),
+            Kind::Text => Err(format!("`{}` is text; read it with text_length, term_match or bm25", self.field)),
             Kind::Boolean => Ok(Kind::Number),
             kind => Ok(kind),
         }

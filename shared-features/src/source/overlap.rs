@@ -31,18 +31,21 @@ impl Read for Overlap {
         let (left, right) = (as_tags(scene.field(&self.left)), as_tags(scene.field(&self.right)));
         let overlap = |row| {
             let (a, b): (Vec<&str>, Vec<&str>) = (left.get(row).collect(), right.get(row).collect());
-            let smaller = a.len().min(b.len());
-            if smaller == 0 {
-                return numeric::MISSING;
-            }
-            let shared = a.iter().filter(|tag| b.binary_search(tag).is_ok()).count();
-            numeric::store(shared as f64 / smaller as f64)
+            share(&a, &b).map_or(numeric::MISSING, numeric::store)
         };
         Column::Number((0..scene.rows()).map(overlap).collect())
     }
 }
 
-fn as_tags(column: Column) -> TagSets {
+/// The share of the smaller of two sorted sets that is in the other; `None` where either is empty.
+pub(crate) fn share<T: Ord>(a: &[T], b: &[T]) -> Option<f64> {
+    let smaller = a.len().min(b.len());
+    let shared = a.iter().filter(|tag| b.binary_search(tag).is_ok()).count();
+    (smaller > 0).then(|| shared as f64 / smaller as f64)
+}
+
+/// Tag sets as they are, and each category as a set of one.
+pub(super) fn as_tags(column: Column) -> TagSets {
     match column {
         Column::Tags(tags) => tags,
         Column::Category(c) => {

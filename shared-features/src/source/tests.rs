@@ -23,13 +23,19 @@ fallback = "zero"
 country = "category"
 taste = "vector(2)"
 likes = "tags"
+age = "number"
+premium = "boolean"
+[schema.context]
+query = "text"
 [schema.item]
 genre = "category"
+title = "text"
 tags = "tags"
 released = "timestamp"
 shape = "vector(2)"
 [schema.candidate]
 reason = "category"
+price = "number"
 [label]
 grades = { play = 1 }
 [tables]
@@ -51,9 +57,10 @@ score = "0"
 fn tables(schema: &Schema) -> Tables {
     let text = |s: &str| Some(FieldValue::String(s.into()));
     let tags = |t: &[&str]| Some(FieldValue::Strings(t.iter().map(|s| (*s).to_owned()).collect()));
-    let item = |genre, t: &[&str], released: i64, shape: [f64; 2]| -> Attributes {
+    let item = |genre, title: &str, t: &[&str], released: i64, shape: [f64; 2]| -> Attributes {
         let fields = [
             ("genre", genre),
+            ("title", text(title)),
             ("tags", tags(t)),
             ("released", Some(FieldValue::Number(released as f64))),
             ("shape", Some(FieldValue::Numbers(shape.to_vec()))),
@@ -61,9 +68,9 @@ fn tables(schema: &Schema) -> Tables {
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     };
     let rows = [
-        item(text("news"), &["x"], NOW - DAY, [1.0, 2.0]),
-        item(text("news"), &["y", "z"], NOW + DAY, [0.0, 1.0]),
-        item(text("talk"), &["y"], 0, [3.0, 0.5]),
+        item(text("news"), "The Daily News, daily!", &["x"], NOW - DAY, [1.0, 2.0]),
+        item(text("news"), "News of the World", &["y", "z"], NOW + DAY, [0.0, 1.0]),
+        item(text("talk"), "", &["y"], 0, [3.0, 0.5]),
         Attributes::new(),
     ];
     let rows: Vec<&Attributes> = rows.iter().collect();
@@ -127,10 +134,16 @@ fn request(schema: &Schema, country: Option<&str>) -> Request {
         ("country", country.and_then(text)),
         ("taste", Some(FieldValue::Numbers(vec![2.0, -1.0]))),
         ("likes", Some(FieldValue::Strings(vec!["y".into(), "w".into()]))),
+        ("age", Some(FieldValue::Number(30.0))),
+        ("premium", Some(FieldValue::Boolean(true))),
     ];
     let candidates = ["a", "b", "c", "d", "e"].map(|item| Candidate {
         item: item.into(),
-        fields: if item == "a" { Attributes::from([("reason".into(), text("news"))]) } else { Attributes::new() },
+        fields: if item == "a" {
+            Attributes::from([("reason".into(), text("news")), ("price".into(), Some(FieldValue::Number(-5.0)))])
+        } else {
+            Attributes::new()
+        },
     });
     let event = RequestEvent {
         id: "r".into(),
@@ -139,7 +152,7 @@ fn request(schema: &Schema, country: Option<&str>) -> Request {
         user: "u".into(),
         surface: "test".into(),
         attributes: attributes.into_iter().map(|(n, v)| (n.to_owned(), v)).collect(),
-        context: Attributes::new(),
+        context: Attributes::from([("query".into(), text("Daily NEWS today"))]),
         candidates: candidates.to_vec(),
         exclude: Vec::new(),
     };
@@ -392,6 +405,94 @@ right = "item.shape""#,
         (0..5).map(|row| genre.get(row)).collect::<Vec<_>>(),
         [Some("news"), Some("news"), Some("talk"), None, None]
     );
+}
+
+#[test]
+fn texts() {
+    let terms = super::terms::terms("İstanbul'un  Straße 42—É\u{301}x");
+    // The dotted I becomes an i and a combining dot, within its term; a combining mark of the text ends one.
+    assert_eq!(terms, ["i\u{307}stanbul", "un", "straße", "42", "é", "x"]);
+    assert!(super::terms::terms("").is_empty() && super::terms::terms(" -\u{0}🎧").is_empty());
+    check("source = \"text_length\"\nfield = \"item.title\"", [4.0, 4.0, 0.0, NO, NO]);
+    check("source = \"text_length\"\nfield = \"item.title\"\nunit = \"characters\"", [22.0, 17.0, 0.0, NO, NO]);
+    let term_match = |query, text| format!("source = \"term_match\"\nquery = \"{query}\"\ntext = \"{text}\"");
+    check(&term_match("context.query", "item.title"), [2.0 / 3.0, 1.0 / 3.0, 0.0, NO, NO]);
+    check(&term_match("user.likes", "item.tags"), [0.0, 0.5, 0.5, NO, NO]);
+    // A query of each candidate's own; a term counts once, and c's title has none.
+    check(&term_match("item.title", "item.genre"), [1.0 / 3.0, 0.25, NO, NO, NO]);
+    check(&term_match("candidate.reason", "item.title"), [1.0, NO, NO, NO, NO]);
+}
+
+#[test]
+fn bm25_counts_documents_among_the_candidates() {
+    let bm25 = |query: &str, settings: &str| {
+        format!("source = \"bm25\"\nquery = \"{query}\"\ntext = \"item.title\"\n{settings}")
+    };
+    // By hand: 3 texts of 8/3 terms in the mean, "daily" in one of them, "news" in two, "today" in none.
+    check(&bm25("context.query", ""), [1.5725612026838964, 0.39019169220400696, 0.0, NO, NO]);
+    // Without k1 only rarity is left, once for each time a term stands in the query.
+    let (one, two) = (libm::log1p(2.5 / 1.5), libm::log1p(1.5 / 2.5));
+    check(&bm25("context.query", "k1 = 0"), [one + two, two, 0.0, NO, NO]);
+    let the = two;
+    check(&bm25("item.title", "k1 = 0"), [the + one + two + one, two + one + the + one, NO, NO, NO]);
+    check(&bm25("user.country", ""), [0.0, 0.0, 0.0, NO, NO]);
+    let Column::Number(unknown) = column(&bm25("user.country", ""), &history(), None) else { panic!() };
+    assert!(unknown.iter().all(|x| x.is_nan()), "no query, no value");
+}
+
+#[test]
+fn crosses() {
+    let cross = |left: &str, right: &str, more: &str| {
+        format!("source = \"cross\"\nleft = \"{left}\"\nright = \"{right}\"\n{more}")
+    };
+    let categories = |source: &str, country: Option<&str>| -> Vec<Option<String>> {
+        let Column::Category(c) = column(source, &history(), country) else { panic!("{source}: no categories") };
+        (0..5).map(|row| c.get(row).map(str::to_owned)).collect()
+    };
+    let some = |names: [&str; 3]| -> Vec<Option<String>> {
+        names.map(|n| Some(n.to_owned())).into_iter().chain([None, None]).collect()
+    };
+    let country = cross("user.country", "item.genre", "");
+    assert_eq!(categories(&country, Some("gb")), some(["gb&news", "gb&news", "gb&talk"]));
+    assert_eq!(categories(&country, Some("a&b\\")), some([r"a\&b\\&news", r"a\&b\\&news", r"a\&b\\&talk"]));
+    assert_eq!(categories(&country, None), vec![None; 5]);
+    // Exactly on a bound is above it.
+    let age = cross("user.premium", "user.age", "right_bounds = [18, 30, 31]");
+    assert_eq!(categories(&age, None), vec![Some("true&2".to_owned()); 5]);
+    let price = cross("candidate.price", "item.genre", "left_bounds = [0]");
+    assert_eq!(categories(&price, None), [Some("0&news".to_owned()), None, None, None, None]);
+    let Column::Tags(tags) = column(&cross("item.genre", "item.tags", ""), &history(), None) else { panic!() };
+    let tags: Vec<Vec<&str>> = (0..5).map(|row| tags.get(row).collect()).collect();
+    assert_eq!(tags, [vec!["news&x"], vec!["news&y", "news&z"], vec!["talk&y"], vec![], vec![]]);
+}
+
+#[test]
+fn impossible_sources_are_refused() {
+    for (source, says) in [
+        ("source = \"field\"\nfield = \"item.title\"", "read it with text_length"),
+        ("source = \"text_length\"\nfield = \"item.genre\"", "text_length needs text"),
+        ("source = \"text_length\"\nfield = \"item.title\"\nunit = \"bytes\"", "unknown variant"),
+        ("source = \"term_match\"\nquery = \"user.age\"\ntext = \"item.title\"", "have terms"),
+        ("source = \"term_match\"\nquery = \"context.query\"\ntext = \"item.shape\"", "have terms"),
+        ("source = \"bm25\"\nquery = \"context.query\"\ntext = \"item.released\"", "have terms"),
+        ("source = \"bm25\"\nquery = \"item.title\"\ntext = \"context.query\"", "one text for all"),
+        ("source = \"bm25\"\nquery = \"context.query\"\ntext = \"item.title\"\nk1 = -1", "`k1` is -1"),
+        ("source = \"bm25\"\nquery = \"context.query\"\ntext = \"item.title\"\nb = nan", "`b` is NaN"),
+        ("source = \"cross\"\nleft = \"user.age\"\nright = \"item.genre\"", "give it `left_bounds`"),
+        ("source = \"cross\"\nleft = \"user.likes\"\nright = \"item.tags\"", "both tags"),
+        ("source = \"cross\"\nleft = \"user.taste\"\nright = \"item.tags\"", "cross takes categories"),
+        (
+            "source = \"cross\"\nleft = \"user.age\"\nright = \"item.genre\"\nleft_bounds = [2, 1]",
+            "`left_bounds` must be in ascending order",
+        ),
+        (
+            "source = \"cross\"\nleft = \"item.genre\"\nright = \"user.country\"\nright_bounds = [1]",
+            "remove `right_bounds`",
+        ),
+    ] {
+        let error = FeatureSpec::parse(&SPEC.replace("source = \"list_size\"", source)).expect_err(source).to_string();
+        assert!(error.contains(says), "{source}: {error}");
+    }
 }
 
 #[test]

@@ -89,6 +89,16 @@ fn impossible_values() {
     check("fallback = \"popular\"", "fallback = \"none\"", "no baseline `none`");
     check("slate = 5", "slate = 5\nexploration = { plackett_luce = { temperature = 0, top = 5 } }", "temperature");
     check("slate = 5", "slate = 5\nrules = { at_most = [{ field = \"item.minutes\", count = 2 }] }", "item.minutes");
+    check(
+        "slate = 5",
+        "slate = 5\nrules = { diversity = { field = \"item.minutes\", weight = 1, top = 5 } }",
+        "item.minutes",
+    );
+    check(
+        "slate = 5",
+        "slate = 5\nrules = { diversity = { field = \"item.genre\", wait = 1, top = 5 } }",
+        "unknown field `wait`",
+    );
     check("slate = 5", "slate = 5\nhistory = { length = 9999 }", "history length");
 }
 
