@@ -1,9 +1,9 @@
 //! The sandbox: engines run in wasmtime with a deadline and a memory limit on every call.
 //!
-//! A [`Host`] is one per process; a [`Guest`] is one loaded bundle with one table snapshot and a pool of instances.
-//! An instance is used by one call at a time and used again only after a clean one:
-//! after a trap, a deadline, a full memory or a reply that makes no sense it is dropped.
-//! (Instances that start from a snapshot of loaded memory for every request are the next step; loading is the costly part.)
+//! A [`Host`] is one per process; a [`Guest`] is one loaded bundle with one table snapshot.
+//! Every call gets an instance of its own, started from an image of the memory that the bundle was loaded into
+//! ([`image`]), so that nothing of one user's request is there for the next one's.
+//! For one tenant's batches instances can be kept between clean calls ([`Limits::keep`]).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,13 +16,14 @@ use shared_features::digest::Digest;
 use shared_features::encoder::Values;
 use shared_features::rank::Ranked;
 use shared_features::wire::{Call, Description, Extracted, Load, Op, Reply};
-use wasmtime::{Config, Engine, InstancePre, Linker, Module};
+use wasmtime::{Config, Engine};
 
 use crate::bundle::{EngineError, check_engine};
 
+mod image;
 mod instance;
 
-use instance::{Instance, State};
+use instance::{Code, Image, Instance};
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(1);
@@ -31,7 +32,7 @@ const TICK: Duration = Duration::from_millis(1);
 #[derive(Clone)]
 pub struct Host {
     engine: Engine,
-    compiled: Arc<Mutex<BTreeMap<Digest, InstancePre<State>>>>,
+    compiled: Arc<Mutex<BTreeMap<Digest, Arc<Code>>>>,
 }
 
 /// What a guest may use.
@@ -43,14 +44,16 @@ pub struct Limits {
     pub call: Duration,
     /// Time for loading a bundle.
     pub load: Duration,
+    /// Whether an instance is kept for the next call after a clean one, instead of one call each.
+    pub keep: bool,
 }
 
 /// A loaded bundle, ready to be called from any thread.
 pub struct Guest {
     host: Host,
-    engine: InstancePre<State>,
-    load: Arc<[u8]>,
+    image: Image,
     limits: Limits,
+    /// Kept instances; empty unless [`Limits::keep`].
     idle: Mutex<Vec<Instance>>,
 }
 
@@ -110,12 +113,12 @@ pub enum HostError {
 impl Limits {
     /// For answering requests.
     pub fn serving() -> Limits {
-        Limits { memory_bytes: 256 << 20, call: Duration::from_millis(250), load: Duration::from_secs(10) }
+        Limits { memory_bytes: 256 << 20, call: Duration::from_millis(250), load: Duration::from_secs(10), keep: false }
     }
 
     /// For a trainer's large calls.
     pub fn batch() -> Limits {
-        Limits { memory_bytes: 1 << 30, call: Duration::from_secs(300), load: Duration::from_secs(60) }
+        Limits { memory_bytes: 1 << 30, call: Duration::from_secs(300), load: Duration::from_secs(60), keep: true }
     }
 }
 
@@ -148,32 +151,26 @@ impl Host {
     }
 
     /// Checks and compiles an engine, once for each digest.
-    fn compile(&self, wasm: &[u8]) -> Result<InstancePre<State>, HostError> {
+    fn compile(&self, wasm: &[u8]) -> Result<Arc<Code>, HostError> {
         let digest = Digest::of(wasm);
-        if let Some(engine) = lock(&self.compiled).get(&digest) {
-            return Ok(engine.clone());
+        if let Some(code) = lock(&self.compiled).get(&digest) {
+            return Ok(Arc::clone(code));
         }
         check_engine(wasm)?;
-        let reason = |e: wasmtime::Error| HostError::Compile { reason: format!("{e:#}") };
-        let module = Module::new(&self.engine, wasm).map_err(reason)?;
-        let engine = Linker::new(&self.engine).instantiate_pre(&module).map_err(reason)?;
-        lock(&self.compiled).insert(digest, engine.clone());
-        Ok(engine)
+        let code = Arc::new(Code::compile(&self.engine, wasm)?);
+        lock(&self.compiled).insert(digest, Arc::clone(&code));
+        Ok(code)
     }
 }
 
 impl Guest {
-    /// Checks and compiles an engine, and loads a bundle's parts into a first instance.
+    /// Checks and compiles an engine, loads a bundle's parts into it, and takes the image that calls start from.
     ///
     /// # Errors
     /// An engine that is refused, or parts that the engine refuses.
     pub fn new(host: &Host, wasm: &[u8], load: &Load, limits: Limits) -> Result<Guest, HostError> {
-        let engine = host.compile(wasm)?;
-        let guest =
-            Guest { host: host.clone(), engine, load: codec::encode(load).into(), limits, idle: Mutex::default() };
-        let first = guest.instance()?;
-        lock(&guest.idle).push(first);
-        Ok(guest)
+        let image = host.compile(wasm)?.load(&host.engine, &codec::encode(load), &limits)?;
+        Ok(Guest { host: host.clone(), image, limits, idle: Mutex::default() })
     }
 
     /// What the engine is and holds.
@@ -221,21 +218,26 @@ impl Guest {
         Ok(ranked)
     }
 
+    /// Starts an instance as a call does, for measuring what that takes.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn start(&self) -> Result<impl Sized + use<>, HostError> {
+        self.image.start(&self.host.engine, &self.limits, self.limits.call)
+    }
+
     fn call<M: Serialize, R: DeserializeOwned>(&self, op: Op, message: &M) -> Result<R, HostError> {
         let idle = lock(&self.idle).pop();
         let mut instance = match idle {
             Some(instance) => instance,
-            None => self.instance()?,
+            None => self.image.start(&self.host.engine, &self.limits, self.limits.call)?,
         };
         let reply = instance.call(op, &codec::encode(message), &self.limits)?;
         let reply: Reply<R> = codec::decode(&reply, "reply").map_err(|e| HostError::Reply { reason: e.to_string() })?;
-        // Only a clean call brings the instance back.
-        lock(&self.idle).push(instance);
+        if self.limits.keep {
+            lock(&self.idle).push(instance);
+        }
         reply.map_err(|reason| HostError::Refused { reason })
-    }
-
-    fn instance(&self) -> Result<Instance, HostError> {
-        Instance::load(&self.host.engine, &self.engine, &self.load, &self.limits)
     }
 }
 

@@ -1,63 +1,178 @@
-//! What a request costs: values, vectors, scores and the slate, natively and in the sandbox, side by side in one run.
+//! A whole request: decode history and request, extract, encode, score, sort, build the log row.
+//!
+//! 200 candidates, 40 features, a history of 1,000, the model of 300 trees x 31 leaves that `score/models.py` writes
+//! (`HEARTH_BENCH` names its folder). Natively, in an instance of its own for each request, and in a kept one;
+//! interleaved, in one run. Then: how long an edge takes to start.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use edge_runtime::host::{Guest, Host, Limits};
-use hearth_tests::cases::{self, Case};
-use shared_features::wire::{Call, Load};
-use wasm_model::engine::Engine;
+use shared_features::codec;
+use shared_features::column::Column;
+use shared_features::encoder::Values;
+use shared_features::event::{Attributes, Candidate, RequestEvent};
+use shared_features::history::{Entry, History};
+use shared_features::random::Random;
+use shared_features::rank::Ranked;
+use shared_features::request::Request;
+use shared_features::spec::FeatureSpec;
+use shared_features::tables::Tables;
+use shared_features::transform::Training;
+use shared_features::wire::{Call, Load, Op, Reply};
+use wasm_model::engine::{Engine, dispatch};
 
-/// Requests in each run.
-const REQUESTS: u64 = 2_000;
-/// Interleaved runs; the median counts.
+const CANDIDATES: u32 = 200;
+const HISTORY: u32 = 1_000;
+/// Requests a run, and interleaved runs.
+const REQUESTS: usize = 400;
 const RUNS: usize = 5;
 
 fn main() {
-    let spec = cases::spec();
-    let tables = cases::tables(&spec);
-    let encoder = cases::fitted(&spec, &tables);
-    let load = Load {
-        encoder: encoder.to_bytes(),
-        policy: spec.policy.to_bytes(),
-        tables: tables.to_bytes(),
-        model: cases::linear_model(encoder.width.expect("the encoder is fitted")),
+    let Some(folder) = std::env::var_os("HEARTH_BENCH").map(PathBuf::from) else {
+        println!("skipped: HEARTH_BENCH is not set; `make bench` sets it");
+        return;
     };
-    let native = Engine::load(&load).expect("the bundle's parts are valid");
+    let model = std::fs::read(folder.join("300x31.onnx")).expect("models.py wrote the model");
+    let (load, call) = (load(model), call());
     let host = Host::shared().expect("wasmtime works here");
-    let started = Instant::now();
+
+    let cold = Instant::now();
     let guest = Guest::new(host, trainer::ENGINE, &load, Limits::serving()).expect("the engine loads");
-    let start_ms = started.elapsed().as_secs_f64() * 1e3;
-    let calls: Vec<Call> = (0..REQUESTS)
+    guest.rank(&call).expect("the request is valid");
+    let cold = cold.elapsed().as_secs_f64() * 1e3;
+    let warm = Instant::now();
+    Guest::new(host, trainer::ENGINE, &load, Limits::serving()).expect("it loads again").rank(&call).expect("it ranks");
+    let warm = warm.elapsed().as_secs_f64() * 1e3;
+    let mut starts: Vec<f64> = (0..2_000).map(|_| microseconds(|| drop(guest.start().expect("it starts")))).collect();
+
+    let kept = Limits { keep: true, ..Limits::serving() };
+    let kept = Guest::new(host, trainer::ENGINE, &load, kept).expect("the engine loads");
+    let native = Engine::load(&load).map_err(|e| e.to_string());
+    let natively = || {
+        let reply = dispatch(&native, Op::Rank as u32, &codec::encode(&call));
+        codec::decode::<Reply<Vec<Ranked>>>(&reply, "reply").expect("a reply").expect("the request is valid")
+    };
+    assert_eq!(codec::encode(&natively()), codec::encode(&guest.rank(&call).expect("the request is valid")));
+
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..RUNS {
+        times[0].extend((0..REQUESTS).map(|_| microseconds(|| drop(natively()))));
+        times[1].extend((0..REQUESTS).map(|_| microseconds(|| drop(guest.rank(&call)))));
+        times[2].extend((0..REQUESTS).map(|_| microseconds(|| drop(kept.rank(&call)))));
+    }
+    println!(
+        "a request: {CANDIDATES} candidates, 40 features, a history of {HISTORY}, 300 trees x 31 leaves; microseconds"
+    );
+    let base = percentile(&mut times[0], 0.5);
+    for (name, times) in ["native", "an instance a request", "a kept instance"].iter().zip(&mut times) {
+        let (p50, p99) = (percentile(times, 0.5), percentile(times, 0.99));
+        println!("{name:>24}  p50 {p50:8.1} [{:.2}x]  p99 {p99:8.1}", p50 / base);
+    }
+    println!("from bytes to the first answer {cold:.1} ms, with the engine compiled already {warm:.1} ms");
+    println!(
+        "an instance ready to rank      p50 {:.1} us, p99 {:.1} us",
+        percentile(&mut starts, 0.5),
+        percentile(&mut starts, 0.99)
+    );
+}
+
+/// The parts of a bundle: 28 features of the history, 12 of the candidate and the context.
+fn load(model: Vec<u8>) -> Load {
+    let mut features = String::new();
+    let mut add = |name: &str, rest: &str| features += &format!("[[features]]\nname = \"{name}\"\n{rest}\n");
+    for scope in ["item", "all", "item.category", "item.tags"] {
+        let name = scope.replace('.', "_");
+        for window in ["1d", "30d"] {
+            add(
+                &format!("count_{name}_{window}"),
+                &format!("source = \"count\"\nscope = \"{scope}\"\nwindow = \"{window}\""),
+            );
+        }
+        for half_life in ["1d", "7d", "30d"] {
+            let rest = format!(
+                "source = \"decayed_count\"\nscope = \"{scope}\"\nhalf_life = \"{half_life}\"\ntransforms = [\"log1p\"]"
+            );
+            add(&format!("decayed_{name}_{half_life}"), &rest);
+        }
+        add(&format!("since_{name}"), &format!("source = \"since_last\"\nscope = \"{scope}\""));
+        add(&format!("habit_{name}"), &format!("source = \"count\"\nscope = \"{scope}\"\nsame = \"hour\""));
+    }
+    for k in 0..10 {
+        add(&format!("field_{k}"), &format!("source = \"field\"\nfield = \"candidate.f{k}\""));
+    }
+    add("hour", "source = \"time\"\npart = \"hour\"");
+    add("size", "source = \"list_size\"");
+    let fields: String = (0..10).map(|k| format!("f{k} = \"number\"\n")).collect();
+    let spec = format!(
+        "surface = \"bench\"\nfallback = \"first\"\nslate = 20\n[schema.item]\ncategory = \"category\"\ntags = \"tags\"\n\
+         [schema.candidate]\n{fields}[label]\ngrades = {{ play = 1 }}\n{features}[[baselines]]\nname = \"first\"\nscore = \"size\"\n"
+    );
+    let spec = FeatureSpec::parse(&spec).expect("the spec is valid");
+    let values = Values { rows: 1, columns: vec![Column::Number(vec![0.0]); spec.features.len()] };
+    let training = Training { users: &[0], min_users: 1 };
+    let encoder = spec.unfitted.fit(&spec.features, &values, &training).expect("one row is enough");
+    let items: Vec<String> = (0..400).map(|k| format!("item-{k:04}")).collect();
+    let rows: Vec<Attributes> = (0..items.len())
         .map(|k| {
-            let case = Case::generate(k, &encoder.schema);
-            Call { histories: vec![case.view], requests: vec![(0, case.request)], salt: "salt".into() }
+            let tags: Vec<String> = (0..3).map(|t| format!("tag-{}", (k * 7 + t * 13) % 60)).collect();
+            serde_json::from_value(serde_json::json!({ "category": format!("category-{}", k % 25), "tags": tags }))
+                .expect("attributes are JSON")
         })
         .collect();
-    let rows: u32 = calls.iter().map(|c| native.rank(c).expect("cases are valid")[0].candidates).sum();
-    let (mut native_us, mut guest_us) = (Vec::new(), Vec::new());
-    for _ in 0..RUNS {
-        native_us.push(microseconds(|| calls.iter().all(|c| native.rank(c).is_ok())));
-        guest_us.push(microseconds(|| calls.iter().all(|c| guest.rank(c).is_ok())));
-    }
-    let (native_us, guest_us) = (median(&mut native_us), median(&mut guest_us));
-    println!(
-        "{REQUESTS} requests, {:.1} candidates each, {} features",
-        f64::from(rows) / REQUESTS as f64,
-        encoder.features.len()
-    );
-    println!("compile, load and check an engine  {start_ms:9.1} ms");
-    println!("a request, natively                {native_us:9.1} us");
-    println!("a request, in the sandbox          {guest_us:9.1} us, {:.2} times as long", guest_us / native_us);
+    let rows: Vec<&Attributes> = rows.iter().collect();
+    let attributes =
+        encoder.schema.columns(shared_features::schema::Entity::Item, &rows).expect("the attributes fit the schema");
+    let tables = Tables { items, attributes, ..Tables::empty(&encoder.schema, &encoder.statistics) };
+    Load { encoder: encoder.to_bytes(), policy: spec.policy.to_bytes(), tables: tables.to_bytes(), model }
 }
 
-/// Microseconds a request.
-fn microseconds(run: impl FnOnce() -> bool) -> f64 {
+fn call() -> Call {
+    let mut random = Random::keyed("rank", "bench");
+    let now = 1_767_571_200_000i64;
+    let entries: Vec<Entry> = (0..HISTORY)
+        .map(|k| Entry {
+            ts: now - random.below(60 * 86_400) as i64 * 1_000,
+            id: k.to_string(),
+            item: format!("item-{:04}", random.below(400)),
+            action: ["play", "skip", "like"][random.below(3) as usize].into(),
+            offset_min: 60,
+            dwell_ms: 1_000.0,
+            completion: 0.5,
+        })
+        .collect();
+    let candidates = (0..CANDIDATES)
+        .map(|k| Candidate {
+            item: format!("item-{:04}", k * 2),
+            fields: (0..10)
+                .map(|f| (format!("f{f}"), Some(serde_json::from_value(random.below(1000).into()).expect("a number"))))
+                .collect(),
+        })
+        .collect();
+    let event = RequestEvent {
+        id: "request".into(),
+        ts: now,
+        offset_min: 60,
+        user: "user".into(),
+        surface: "bench".into(),
+        attributes: Attributes::new(),
+        context: Attributes::new(),
+        candidates,
+        exclude: Vec::new(),
+    };
+    let encoder = shared_features::encoder::Encoder::from_bytes(&load(Vec::new()).encoder).expect("it was just made");
+    let request = Request::new(&event, None, &encoder.schema).expect("the request fits the schema");
+    let view = History::from_entries(entries).view(now, encoder.history_length);
+    Call { histories: vec![view], requests: vec![(0, request)], salt: "salt".into() }
+}
+
+fn microseconds(run: impl FnOnce()) -> f64 {
     let started = Instant::now();
-    assert!(run(), "a request failed");
-    started.elapsed().as_secs_f64() * 1e6 / REQUESTS as f64
+    run();
+    started.elapsed().as_secs_f64() * 1e6
 }
 
-fn median(values: &mut [f64]) -> f64 {
+fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values[((values.len() - 1) as f64 * share).round() as usize]
 }

@@ -37,12 +37,13 @@ fn main() {
     let bytes = std::fs::read(folder.join("x.f32")).expect("models.py wrote the rows");
     let x: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     let host = Host::shared().expect("wasmtime works here");
+    let kept = Limits { keep: true, ..Limits::serving() };
     println!(
         "microseconds a row, {ROWS} rows of {FEATURES} features a call; in brackets how many times longer than ours"
     );
     for shape in ["100x31", "300x8", "500x31", "300x31", "200x127"] {
         let model = std::fs::read(folder.join(format!("{shape}.onnx"))).expect("models.py wrote the models");
-        let guest = Guest::new(host, trainer::ENGINE, &load(model), Limits::serving()).expect("the model loads");
+        let guest = Guest::new(host, trainer::ENGINE, &load(model), kept).expect("the model loads");
         let mut peers: Vec<Peer> = ["lightgbm", "onnxruntime", "tl2cgen", "onnxruntime-web"]
             .iter()
             .filter_map(|n| start(n, &folder, shape))

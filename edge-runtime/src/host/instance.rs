@@ -4,68 +4,112 @@ use std::time::Duration;
 
 use shared_features::codec;
 use shared_features::wire::{ABI, Description, Op, Reply};
-use wasmtime::{Engine, InstancePre, Memory, Store, StoreLimits, StoreLimitsBuilder, Trap, TypedFunc};
+use wasmtime::{Engine, Instance as Started, Memory, Module, Store, StoreLimits, StoreLimitsBuilder, Trap, TypedFunc};
 
+use super::image::{self, GLOBAL, Parts};
 use super::{HostError, Limits, TICK};
 
-/// What a store carries.
-pub(super) struct State {
-    limits: StoreLimits,
+/// A compiled engine, and what its memory begins with.
+pub(super) struct Code {
+    module: Module,
+    parts: Parts,
+}
+
+/// A loaded bundle: an engine's code, and the memory that it loaded the bundle into.
+#[derive(Clone)]
+pub(super) struct Image {
+    code: Module,
+    memory: Module,
 }
 
 /// A loaded instance.
 pub(super) struct Instance {
-    store: Store<State>,
+    store: Store<StoreLimits>,
     memory: Memory,
     alloc: TypedFunc<u32, u32>,
     free: TypedFunc<(u32, u32), ()>,
     call: TypedFunc<(u32, u32, u32), u64>,
+    started: Started,
 }
 
-impl Instance {
-    /// Starts an instance and loads a bundle's parts into it.
-    pub(super) fn load(
-        engine: &Engine,
-        pre: &InstancePre<State>,
-        load: &[u8],
-        limits: &Limits,
-    ) -> Result<Instance, HostError> {
-        let store_limits = StoreLimitsBuilder::new()
-            .memory_size(limits.memory_bytes)
-            .memories(1)
-            .instances(1)
-            .tables(1)
-            .trap_on_grow_failure(true)
-            .build();
-        let mut store = Store::new(engine, State { limits: store_limits });
-        store.limiter(|state| &mut state.limits);
-        store.epoch_deadline_trap();
-        store.set_epoch_deadline(ticks(limits.load));
-        let fault = |e: &wasmtime::Error| fault(e, limits, limits.load);
-        let instance = pre.instantiate(&mut store).map_err(|e| fault(&e))?;
-        let abi = instance.get_typed_func::<(), u32>(&mut store, "hearth_abi").map_err(|e| fault(&e))?;
-        let got = abi.call(&mut store, ()).map_err(|e| fault(&e))?;
+impl Code {
+    /// Takes apart and compiles an engine.
+    pub(super) fn compile(engine: &Engine, wasm: &[u8]) -> Result<Code, HostError> {
+        let mut parts = image::take_apart(wasm).map_err(|reason| HostError::Compile { reason })?;
+        let module = Module::new(engine, std::mem::take(&mut parts.code)).map_err(compile)?;
+        Ok(Code { module, parts })
+    }
+
+    /// Loads a bundle's parts into a first instance and takes the image of its memory.
+    pub(super) fn load(&self, engine: &Engine, load: &[u8], limits: &Limits) -> Result<Image, HostError> {
+        let memory =
+            |data: &[u8], pages| Module::new(engine, image::memory(data, pages, &self.parts.memory)).map_err(compile);
+        let own = Image { code: self.module.clone(), memory: memory(&self.parts.data, self.parts.memory.minimum)? };
+        let mut first = own.start(engine, limits, limits.load)?;
+        let fault = |e: wasmtime::Error| fault(&e, limits, limits.load);
+        let abi = first.started.get_typed_func::<(), u32>(&mut first.store, "hearth_abi").map_err(fault)?;
+        let got = abi.call(&mut first.store, ()).map_err(fault)?;
         if got != ABI {
             return Err(HostError::Abi { got, expected: ABI });
         }
-        let no_memory = || HostError::Compile { reason: "it exports no memory".into() };
-        let memory = instance.get_memory(&mut store, "memory").ok_or_else(no_memory)?;
-        let alloc = instance.get_typed_func(&mut store, "hearth_alloc").map_err(|e| fault(&e))?;
-        let free = instance.get_typed_func(&mut store, "hearth_free").map_err(|e| fault(&e))?;
-        let call = instance.get_typed_func(&mut store, "hearth_call").map_err(|e| fault(&e))?;
-        let start = instance.get_typed_func::<(u32, u32), u32>(&mut store, "hearth_load").map_err(|e| fault(&e))?;
-        let mut instance = Instance { store, memory, alloc, free, call };
-        let (ptr, len) = instance.write(load, limits, limits.load)?;
-        let status = start.call(&mut instance.store, (ptr, len)).map_err(|e| fault(&e))?;
+        let globals = first.globals(self.parts.globals);
+        let start = first.started.get_typed_func::<(u32, u32), u32>(&mut first.store, "hearth_load").map_err(fault)?;
+        let (ptr, len) = first.write(load, limits, limits.load)?;
+        let status = start.call(&mut first.store, (ptr, len)).map_err(fault)?;
         if status != 0 {
-            let reply = instance.call(Op::Describe, &codec::encode(&()), limits)?;
+            let reply = first.call(Op::Describe, &codec::encode(&()), limits)?;
             let reason = match codec::decode::<Reply<Description>>(&reply, "reply") {
                 Ok(Err(reason)) => reason,
                 _ => format!("status {status} without a reason"),
             };
             return Err(HostError::Refused { reason });
         }
-        Ok(instance)
+        if first.globals(self.parts.globals) != globals {
+            let reason = "its globals are not what they were before it loaded the bundle".into();
+            return Err(HostError::Compile { reason });
+        }
+        let pages = first.memory.size(&first.store);
+        Ok(Image { code: self.module.clone(), memory: memory(first.memory.data(&first.store), pages)? })
+    }
+}
+
+impl Image {
+    /// Starts an instance that has the bundle loaded.
+    pub(super) fn start(&self, engine: &Engine, limits: &Limits, time: Duration) -> Result<Instance, HostError> {
+        let store_limits = StoreLimitsBuilder::new()
+            .memory_size(limits.memory_bytes)
+            .memories(1)
+            .instances(2)
+            .tables(1)
+            .trap_on_grow_failure(true)
+            .build();
+        let mut store = Store::new(engine, store_limits);
+        store.limiter(|limits| limits);
+        store.epoch_deadline_trap();
+        store.set_epoch_deadline(ticks(time));
+        let fault = |e: wasmtime::Error| fault(&e, limits, time);
+        let memory = Started::new(&mut store, &self.memory, &[]).map_err(fault)?;
+        let memory = memory.get_memory(&mut store, "memory").ok_or_else(no_memory)?;
+        let started = Started::new(&mut store, &self.code, &[memory.into()]).map_err(fault)?;
+        let alloc = started.get_typed_func(&mut store, "hearth_alloc").map_err(fault)?;
+        let free = started.get_typed_func(&mut store, "hearth_free").map_err(fault)?;
+        let call = started.get_typed_func(&mut store, "hearth_call").map_err(fault)?;
+        Ok(Instance { store, memory, alloc, free, call, started })
+    }
+}
+
+impl Instance {
+    /// Mutable globals; the bits of numbers, and nothing of references, which an engine has none of.
+    fn globals(&mut self, count: u32) -> Vec<Option<u64>> {
+        (0..count)
+            .map(|k| match self.started.get_global(&mut self.store, &format!("{GLOBAL}{k}"))?.get(&mut self.store) {
+                wasmtime::Val::I32(x) => Some(x as u32 as u64),
+                wasmtime::Val::I64(x) => Some(x as u64),
+                wasmtime::Val::F32(x) => Some(x.into()),
+                wasmtime::Val::F64(x) => Some(x),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Runs an op and copies its reply out.
@@ -101,6 +145,14 @@ impl Instance {
             .map_err(|_| HostError::Reply { reason: format!("a buffer at {ptr} that is not in its memory") })?;
         Ok((ptr, len))
     }
+}
+
+fn compile(error: wasmtime::Error) -> HostError {
+    HostError::Compile { reason: format!("{error:#}") }
+}
+
+fn no_memory() -> HostError {
+    HostError::Compile { reason: "it exports no memory".into() }
 }
 
 fn ticks(time: Duration) -> u64 {

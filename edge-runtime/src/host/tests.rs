@@ -67,7 +67,7 @@ pub(crate) fn at(ptr: i64, len: usize) -> Instruction<'static> {
 }
 
 fn limits() -> Limits {
-    Limits { memory_bytes: 4 << 20, call: Duration::from_millis(50), load: Duration::from_secs(5) }
+    Limits { memory_bytes: 4 << 20, call: Duration::from_millis(50), load: Duration::from_secs(5), keep: true }
 }
 
 fn start(wasm: &[u8]) -> Result<Guest, HostError> {
@@ -92,6 +92,61 @@ fn a_guest_that_behaves_is_heard_and_used_again() {
     assert_eq!(guest.score(&[0.0]), Ok(vec![1.5, 2.5]));
     assert_eq!(guest.score(&[0.0]), Ok(vec![1.5, 2.5]));
     assert_eq!(lock(&guest.idle).len(), 1);
+}
+
+/// Counts its calls in its memory and answers with the count.
+fn remembering() -> Vec<u8> {
+    let reply = codec::encode(&Reply::<Vec<f32>>::Ok(vec![0.0]));
+    let address = |at: i32| Instruction::I32Const(at);
+    let byte = |offset: u64| wasm_encoder::MemArg { offset, align: 0, memory_index: 0 };
+    let (count, last) = (2000, REPLY + reply.len() as i32 - 1);
+    let body = [
+        address(count),
+        address(count),
+        Instruction::I32Load8U(byte(0)),
+        Instruction::I32Const(1),
+        Instruction::I32Add,
+        Instruction::I32Store8(byte(0)),
+        address(last),
+        address(count),
+        Instruction::I32Load8U(byte(0)),
+        Instruction::I32Store8(byte(0)),
+        at(REPLY.into(), reply.len()),
+    ];
+    guest(1, &reply, &body, false)
+}
+
+#[test]
+fn a_guest_that_remembers_the_last_user_finds_nothing() {
+    let count = |k: u8| Ok(vec![f32::from_le_bytes([0, 0, 0, k])]);
+    let load = Load { encoder: Vec::new(), policy: Vec::new(), tables: Vec::new(), model: Vec::new() };
+    let fresh = Limits { keep: false, ..limits() };
+    let guest = Guest::new(Host::shared().unwrap(), &remembering(), &load, fresh).unwrap();
+    for _ in 0..3 {
+        assert_eq!(guest.score(&[0.0]), count(1));
+    }
+    // It does remember where instances are kept.
+    let kept = start(&remembering()).unwrap();
+    assert_eq!([kept.score(&[0.0]), kept.score(&[0.0])], [count(1), count(2)]);
+}
+
+#[test]
+fn an_engine_whose_globals_change_while_it_loads() {
+    let module = |increment: i32| {
+        let text = format!(
+            r#"(module (memory (export "memory") 2) (global $g (mut i32) (i32.const 7))
+            (func (export "hearth_abi") (result i32) (i32.const 1))
+            (func (export "hearth_alloc") (param i32) (result i32) (i32.const 65536))
+            (func (export "hearth_free") (param i32 i32))
+            (func (export "hearth_load") (param i32 i32) (result i32)
+              (global.set $g (i32.add (global.get $g) (i32.const {increment}))) (i32.const 0))
+            (func (export "hearth_call") (param i32 i32 i32) (result i64) (i64.const 0)))"#
+        );
+        wat::parse_str(text).unwrap()
+    };
+    assert!(start(&module(0)).is_ok());
+    let error = start(&module(1)).unwrap_err();
+    assert!(error.to_string().contains("its globals are not what they were"), "{error}");
 }
 
 #[test]
