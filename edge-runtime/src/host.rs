@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use shared_features::codec;
 use shared_features::digest::Digest;
 use shared_features::encoder::Values;
+use shared_features::floats::Floats;
 use shared_features::rank::Ranked;
 use shared_features::wire::{Call, Description, Extracted, Load, Op, Reply};
 use wasmtime::{Config, Engine};
@@ -194,7 +195,7 @@ impl Guest {
     /// # Errors
     /// The engine fails or refuses the values.
     pub fn encode(&self, values: &Values) -> Result<Vec<f32>, HostError> {
-        self.call(Op::Encode, values)
+        self.call(Op::Encode, values).map(|Floats(vectors)| vectors)
     }
 
     /// A score for each vector.
@@ -202,7 +203,7 @@ impl Guest {
     /// # Errors
     /// The engine fails or refuses the vectors.
     pub fn score(&self, vectors: &[f32]) -> Result<Vec<f32>, HostError> {
-        self.call(Op::Score, &vectors)
+        self.call(Op::Score, &Floats(vectors.to_vec())).map(|Floats(scores)| scores)
     }
 
     /// The slate and log rows of each request.

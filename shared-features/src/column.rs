@@ -50,7 +50,7 @@ impl std::fmt::Display for Kind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Column {
     /// Numbers and booleans.
-    Number(Vec<f32>),
+    Number(#[serde(with = "crate::floats")] Vec<f32>),
     /// Categories, dictionary coded.
     Category(Categories),
     /// Tag sets, dictionary coded.
@@ -87,6 +87,7 @@ pub struct Vectors {
     /// Numbers a row.
     pub width: u32,
     /// All rows.
+    #[serde(with = "crate::floats")]
     pub data: Vec<f32>,
 }
 

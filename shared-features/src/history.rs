@@ -60,8 +60,10 @@ pub struct HistoryView {
     /// Minutes.
     pub offset_min: Vec<i16>,
     /// Milliseconds; missing is NaN.
+    #[serde(with = "crate::floats")]
     pub dwell_ms: Vec<f32>,
     /// 0 to 1; missing is NaN.
+    #[serde(with = "crate::floats")]
     pub completion: Vec<f32>,
 }
 

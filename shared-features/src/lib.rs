@@ -15,6 +15,7 @@ pub mod encoder;
 pub mod event;
 pub mod expression;
 pub mod feature_log;
+pub mod floats;
 pub mod history;
 pub mod numeric;
 pub mod policy;

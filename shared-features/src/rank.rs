@@ -47,16 +47,20 @@ pub struct LogRows {
     /// Place in the slate, from 0; [`UNRANKED`] outside it.
     pub ranks: Vec<u32>,
     /// Scores; NaN is a model fault.
+    #[serde(with = "crate::floats")]
     pub scores: Vec<f32>,
     /// Probability at its place given those above; missing without exploration and outside the slate.
+    #[serde(with = "crate::floats")]
     pub propensity: Vec<f32>,
     /// Probability with which an unshown candidate was logged; 1 in the slate.
+    #[serde(with = "crate::floats")]
     pub sampling: Vec<f32>,
     /// Interactions of the history that features saw.
     pub history_entries: u32,
     /// Values, a row each.
     pub values: Values,
     /// Vectors, `f32[rows, width]`.
+    #[serde(with = "crate::floats")]
     pub vectors: Vec<f32>,
 }
 

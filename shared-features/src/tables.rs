@@ -41,6 +41,7 @@ pub struct StatisticValues {
     /// Names of the segments, sorted; one empty name where the statistic has no `by`.
     pub segments: Vec<String>,
     /// `f32[segments, items]`, row-major; missing is NaN.
+    #[serde(with = "crate::floats")]
     pub data: Vec<f32>,
 }
 

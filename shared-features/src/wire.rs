@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::Values;
+use crate::floats::Floats;
 use crate::history::HistoryView;
 use crate::rank::Ranked;
 use crate::request::Request;
@@ -18,9 +19,9 @@ pub enum Op {
     Describe = 0,
     /// [`Call`] -> [`Extracted`] of each request.
     Extract = 1,
-    /// [`Values`] -> vectors, `Vec<f32>` row-major.
+    /// [`Values`] -> vectors, row-major.
     Encode = 2,
-    /// Vectors -> scores, `Vec<f32>`.
+    /// Vectors -> scores; both [`Floats`].
     Score = 3,
     /// [`Call`] -> [`Ranked`] of each request.
     Rank = 4,
@@ -86,7 +87,7 @@ pub type Reply<T> = Result<T, String>;
 /// The reply to [`Op::Extract`].
 pub type ExtractReply = Reply<Vec<Extracted>>;
 /// The reply to [`Op::Encode`] and [`Op::Score`].
-pub type NumbersReply = Reply<Vec<f32>>;
+pub type NumbersReply = Reply<Floats>;
 /// The reply to [`Op::Rank`].
 pub type RankReply = Reply<Vec<Ranked>>;
 /// The reply to [`Op::Describe`] and, as a status with a reason, to `hearth_load`.

@@ -69,6 +69,21 @@ fn main() {
         let (p50, p99) = (percentile(times, 0.5), percentile(times, 0.99));
         println!("{name:>24}  p50 {p50:8.1} [{:.2}x]  p99 {p99:8.1}", p50 / base);
     }
+    let native = native.expect("the parts are valid");
+    let mut extracted = native.extract(&call).expect("the request is valid");
+    let values = extracted.remove(0).values;
+    let vectors = native.encode(&values).expect("the values are valid");
+    println!("of which, natively: {}", {
+        let mut part = |name: &str, run: &dyn Fn()| {
+            let mut times: Vec<f64> = (0..REQUESTS).map(|_| microseconds(run)).collect();
+            format!("{name} {:.1}  ", percentile(&mut times, 0.5))
+        };
+        let message = codec::encode(&call);
+        part("decode", &|| drop(codec::decode::<Call>(&message, "call")))
+            + &part("extract", &|| drop(native.extract(&call)))
+            + &part("encode", &|| drop(native.encode(&values)))
+            + &part("score", &|| drop(native.score(&vectors)))
+    });
     println!("from bytes to the first answer {cold:.1} ms, with the engine compiled already {warm:.1} ms");
     println!(
         "an instance ready to rank      p50 {:.1} us, p99 {:.1} us",

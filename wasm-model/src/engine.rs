@@ -4,6 +4,7 @@
 
 use shared_features::codec;
 use shared_features::encoder::{Encoder, EncoderError, Values};
+use shared_features::floats::Floats;
 use shared_features::policy::{Policy, PolicyError};
 use shared_features::rank::{Parts, Ranked, Scored};
 use shared_features::tables::{Tables, TablesError};
@@ -164,11 +165,13 @@ pub fn dispatch(engine: &Reply<Engine>, op: u32, message: &[u8]) -> Vec<u8> {
         Some(Op::Extract) => codec::encode(&engine.and_then(|e| e.extract(&read(message)?))),
         Some(Op::Rank) => codec::encode(&engine.and_then(|e| e.rank(&read(message)?))),
         Some(Op::Encode) => {
-            codec::encode(&engine.and_then(|e| e.encode(&codec::decode(message, "values").map_err(|e| e.to_string())?)))
+            let values = || codec::decode(message, "values").map_err(|e| e.to_string());
+            codec::encode(&engine.and_then(|e| e.encode(&values()?)).map(Floats))
         }
-        Some(Op::Score) => codec::encode(
-            &engine.and_then(|e| e.score(&codec::decode::<Vec<f32>>(message, "vectors").map_err(|e| e.to_string())?)),
-        ),
+        Some(Op::Score) => {
+            let vectors = || codec::decode::<Floats>(message, "vectors").map_err(|e| e.to_string());
+            codec::encode(&engine.and_then(|e| e.score(&vectors()?.0)).map(Floats))
+        }
         None => codec::encode(&Reply::<()>::Err(format!("there is no op {op}"))),
     }
 }

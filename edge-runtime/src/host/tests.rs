@@ -1,6 +1,7 @@
 //! Guests that misbehave, each built for its test.
 
 use shared_features::codec;
+use shared_features::floats::Floats;
 use shared_features::wire::{Load, Reply};
 use wasm_encoder::{
     CodeSection, ConstExpr, DataSection, ExportKind, ExportSection, Function, FunctionSection, ImportSection,
@@ -87,7 +88,7 @@ fn answers(call: Body) -> HostError {
 
 #[test]
 fn a_guest_that_behaves_is_heard_and_used_again() {
-    let reply = codec::encode(&Reply::<Vec<f32>>::Ok(vec![1.5, 2.5]));
+    let reply = codec::encode(&Reply::Ok(Floats(vec![1.5, 2.5])));
     let guest = start(&guest(1, &reply, &[at(REPLY.into(), reply.len())], false)).unwrap();
     assert_eq!(guest.score(&[0.0]), Ok(vec![1.5, 2.5]));
     assert_eq!(guest.score(&[0.0]), Ok(vec![1.5, 2.5]));
@@ -96,7 +97,7 @@ fn a_guest_that_behaves_is_heard_and_used_again() {
 
 /// Counts its calls in its memory and answers with the count.
 fn remembering() -> Vec<u8> {
-    let reply = codec::encode(&Reply::<Vec<f32>>::Ok(vec![0.0]));
+    let reply = codec::encode(&Reply::Ok(Floats(vec![0.0])));
     let address = |at: i32| Instruction::I32Const(at);
     let byte = |offset: u64| wasm_encoder::MemArg { offset, align: 0, memory_index: 0 };
     let (count, last) = (2000, REPLY + reply.len() as i32 - 1);
