@@ -17,7 +17,7 @@ use shared_features::encoder::Values;
 use shared_features::floats::Floats;
 use shared_features::rank::Ranked;
 use shared_features::wire::{Call, Description, Extracted, Load, Op, Reply};
-use wasmtime::{Config, Engine};
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 use crate::bundle::{EngineError, check_engine};
 
@@ -25,6 +25,13 @@ mod image;
 mod instance;
 
 use instance::{Code, Image, Instance};
+
+/// Instances of a process at a time; a slot reserves 4 GiB of addresses, and memory only once it is used.
+const CONCURRENT: u32 = 1_000;
+/// The largest memory that any [`Limits`] allow.
+const MAX_MEMORY: usize = 1 << 30;
+/// Bytes of a slot that stay with the process between two uses.
+const KEPT: usize = 16 << 20;
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(1);
@@ -136,6 +143,16 @@ impl Host {
     fn new() -> Result<Host, HostError> {
         let mut config = Config::new();
         config.epoch_interruption(true).wasm_relaxed_simd(false).wasm_memory64(false);
+        // Slots are used again and put back to their image page by page, instead of being mapped anew:
+        // a request then touches memory that is there already.
+        let mut pool = PoolingAllocationConfig::default();
+        pool.total_memories(CONCURRENT)
+            .total_core_instances(2 * CONCURRENT)
+            .total_tables(CONCURRENT)
+            .max_memory_size(MAX_MEMORY)
+            .linear_memory_keep_resident(KEPT)
+            .pagemap_scan(Enabled::Auto);
+        config.allocation_strategy(pool);
         let engine = Engine::new(&config).map_err(|e| HostError::Compile { reason: format!("{e:#}") })?;
         let clock = engine.weak();
         std::thread::Builder::new()

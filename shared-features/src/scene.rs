@@ -1,6 +1,6 @@
 //! Everything one request's sources read from: the request, its candidates, the user's history and the tables.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -8,6 +8,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use crate::column::{Column, NO_CODE};
+use crate::duration::Duration;
 use crate::history::HistoryView;
 use crate::numeric;
 use crate::request::Request;
@@ -73,12 +74,30 @@ pub struct Scene<'a> {
     /// For each candidate, its row in the tables.
     pub item_rows: Vec<Option<u32>>,
     groups: RefCell<BTreeMap<Scope, Rc<Groups>>>,
+    decays: RefCell<BTreeMap<i64, Rc<Decay>>>,
+}
+
+/// What each history entry counts for one half-life, computed when it is first asked for: features share them.
+pub struct Decay {
+    half_life_hours: f64,
+    weights: Vec<Cell<f64>>,
 }
 
 /// History entries by key, and the keys of each candidate; group 0 is empty, for keys without entries.
 pub struct Groups {
     entries: Vec<Vec<u32>>,
     of_candidate: Vec<Vec<u32>>,
+}
+
+impl Decay {
+    /// `2^(-age / half_life)` of an entry.
+    pub fn weight(&self, scene: &Scene, entry: u32) -> f64 {
+        let known = &self.weights[entry as usize];
+        if known.get().is_nan() {
+            known.set(libm::exp2(-scene.age_hours(entry) / self.half_life_hours));
+        }
+        known.get()
+    }
 }
 
 impl<'a> Scene<'a> {
@@ -104,6 +123,7 @@ impl<'a> Scene<'a> {
             candidates,
             field_rows,
             groups: RefCell::default(),
+            decays: RefCell::default(),
         }
     }
 
@@ -186,6 +206,21 @@ impl<'a> Scene<'a> {
             }
         });
         Column::Number(numbers.collect())
+    }
+
+    /// The weights of history entries for a half-life.
+    pub fn decay(&self, half_life: Duration) -> Rc<Decay> {
+        let mut decays = self.decays.borrow_mut();
+        let decay = decays.entry(half_life.ms).or_insert_with(|| {
+            let weights = vec![Cell::new(f64::NAN); self.history.ts.len()];
+            Rc::new(Decay { half_life_hours: half_life.ms as f64 / 3_600_000.0, weights })
+        });
+        Rc::clone(decay)
+    }
+
+    /// Age of a history entry at the request, in hours, more than 0.
+    pub fn age_hours(&self, entry: u32) -> f64 {
+        self.request.ts.saturating_sub(self.history.ts[entry as usize]) as f64 / 3_600_000.0
     }
 
     fn groups(&self, scope: &Scope) -> Rc<Groups> {

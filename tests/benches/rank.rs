@@ -74,7 +74,7 @@ fn main() {
     let values = extracted.remove(0).values;
     let vectors = native.encode(&values).expect("the values are valid");
     println!("of which, natively: {}", {
-        let mut part = |name: &str, run: &dyn Fn()| {
+        let part = |name: &str, run: &dyn Fn()| {
             let mut times: Vec<f64> = (0..REQUESTS).map(|_| microseconds(run)).collect();
             format!("{name} {:.1}  ", percentile(&mut times, 0.5))
         };
@@ -84,6 +84,9 @@ fn main() {
             + &part("encode", &|| drop(native.encode(&values)))
             + &part("score", &|| drop(native.score(&vectors)))
     });
+    let started = Instant::now();
+    drop(Engine::load(&load));
+    println!("native load {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
     println!("from bytes to the first answer {cold:.1} ms, with the engine compiled already {warm:.1} ms");
     println!(
         "an instance ready to rank      p50 {:.1} us, p99 {:.1} us",

@@ -31,11 +31,11 @@ impl Read for DecayedCount {
 
     fn read(&self, scene: &Scene) -> Column {
         let filter = Filter::new(scene, &self.actions, None, self.same);
-        let half_life_hours = self.half_life.ms as f64 / 3_600_000.0;
+        let decay = scene.decay(self.half_life);
         scene.per_candidate(&self.scope, |entries| {
             let mut sum = 0.0;
             for &entry in entries.iter().filter(|&&e| filter.keeps(e)) {
-                sum += libm::exp2(-filter.age_hours(entry) / half_life_hours);
+                sum += decay.weight(scene, entry);
             }
             sum
         })

@@ -70,9 +70,4 @@ impl<'s> Filter<'s> {
                 }
             })
     }
-
-    /// Age of an entry at the request, in hours, more than 0.
-    pub(crate) fn age_hours(&self, entry: u32) -> f64 {
-        self.scene.request.ts.saturating_sub(self.scene.history.ts[entry as usize]) as f64 / 3_600_000.0
-    }
 }

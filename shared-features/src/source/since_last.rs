@@ -35,7 +35,7 @@ impl Read for SinceLast {
         let skip = self.nth.unwrap_or(1).saturating_sub(1) as usize;
         scene.per_candidate(&self.scope, |entries| {
             let newest = entries.iter().rev().filter(|&&e| filter.keeps(e)).nth(skip);
-            newest.map_or(f64::NAN, |&e| filter.age_hours(e))
+            newest.map_or(f64::NAN, |&e| scene.age_hours(e))
         })
     }
 }
