@@ -9,8 +9,11 @@ TARGET := wasm32-unknown-unknown
 DEMO ?= demo
 # A folder of real data sets, for `make real`; see docs/examples.
 DATA ?=
+# Where `hosts` and `peers` install what tests and benches drive beside Hearth.
+HOSTS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hearth/hosts
+export HEARTH_HOSTS := $(HOSTS)
 
-.PHONY: help setup demo test lint bench engine real null docs
+.PHONY: help setup hosts peers demo test lint bench engine real null docs
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -24,11 +27,17 @@ setup: ## install what the build needs: the pinned toolchain's wasm target
 	@rustup component list --installed | grep -q '^clippy' || rustup component add clippy
 	@rustup component list --installed | grep -q '^rustfmt' || rustup component add rustfmt
 
+hosts: ## install what tests drive: browsers, Node packages, a Python environment; what is missing is named
+	@tests/hosts/install.sh "$(HOSTS)" hosts
+
+peers: ## install what benches compare with
+	@tests/hosts/install.sh "$(HOSTS)" peers
+
 demo: setup ## the whole loop on a simulated Home: simulate, replay, train, judge, publish, serve, ask
 	$(CARGO) build --workspace --locked
 	"$${CARGO_TARGET_DIR:-target}/debug/trainer" demo --out $(DEMO)
 
-test: setup ## all tests
+test: setup hosts ## all tests
 	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
 
@@ -42,8 +51,9 @@ engine: setup ## build the engine alone and print its size and digest
 	$(CARGO) build --workspace --locked
 	"$${CARGO_TARGET_DIR:-target}/debug/trainer" engine
 
-bench: setup ## speeds, beside peers where there are any
-	$(CARGO) bench --locked --package hearth-tests --bench rank
+bench: setup peers ## speeds, beside peers
+	$(HOSTS)/peers/bin/python tests/benches/score/models.py "$(HOSTS)/models"
+	$(CARGO) bench --locked --package hearth-tests --bench score --bench rank
 
 real: setup ## the reference results on real data: make real DATA=FOLDER
 	@test -n "$(DATA)" || { echo "pass the folder of data sets: make real DATA=FOLDER" >&2; exit 1; }

@@ -1,7 +1,7 @@
 //! A whole request: decode history and request, extract, encode, score, sort, build the log row.
 //!
 //! 200 candidates, 40 features, a history of 1,000, the model of 300 trees x 31 leaves that `score/models.py` writes
-//! (`HEARTH_BENCH` names its folder). Natively, in an instance of its own for each request, and in a kept one;
+//! (`HEARTH_HOSTS/models`). Natively, in an instance of its own for each request, and in a kept one;
 //! interleaved, in one run. Then: how long an edge takes to start.
 
 use std::path::PathBuf;
@@ -29,11 +29,11 @@ const REQUESTS: usize = 400;
 const RUNS: usize = 5;
 
 fn main() {
-    let Some(folder) = std::env::var_os("HEARTH_BENCH").map(PathBuf::from) else {
-        println!("skipped: HEARTH_BENCH is not set; `make bench` sets it");
+    let Some(hosts) = std::env::var_os("HEARTH_HOSTS").map(PathBuf::from) else {
+        println!("skipped: HEARTH_HOSTS is not set; `make bench` sets it");
         return;
     };
-    let model = std::fs::read(folder.join("300x31.onnx")).expect("models.py wrote the model");
+    let model = std::fs::read(hosts.join("models/300x31.onnx")).expect("models.py wrote the model");
     let (load, call) = (load(model), call());
     let host = Host::shared().expect("wasmtime works here");
 

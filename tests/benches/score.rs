@@ -1,8 +1,8 @@
 //! Scoring beside its peers, on the same models and rows, in one run: `make bench`.
 //!
 //! 200 rows of 40 features a call, one thread each; medians of interleaved runs, microseconds a row.
-//! `HEARTH_BENCH` names the folder of models and rows that `score/models.py` writes, `HEARTH_BENCH_PYTHON` and
-//! `HEARTH_BENCH_NODE` where the peers are installed; a peer that is not there is left out and said so.
+//! `HEARTH_HOSTS` names the folder where `make peers` installs the peers and `score/models.py` writes models and rows;
+//! a peer that is not there is left out and said so.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -30,10 +30,11 @@ struct Peer {
 }
 
 fn main() {
-    let Some(folder) = std::env::var_os("HEARTH_BENCH").map(PathBuf::from) else {
-        println!("skipped: HEARTH_BENCH is not set; `make bench` sets it");
+    let Some(hosts) = std::env::var_os("HEARTH_HOSTS").map(PathBuf::from) else {
+        println!("skipped: HEARTH_HOSTS is not set; `make bench` sets it");
         return;
     };
+    let folder = hosts.join("models");
     let bytes = std::fs::read(folder.join("x.f32")).expect("models.py wrote the rows");
     let x: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     let host = Host::shared().expect("wasmtime works here");
@@ -46,7 +47,7 @@ fn main() {
         let guest = Guest::new(host, trainer::ENGINE, &load(model), kept).expect("the model loads");
         let mut peers: Vec<Peer> = ["lightgbm", "onnxruntime", "tl2cgen", "onnxruntime-web"]
             .iter()
-            .filter_map(|n| start(n, &folder, shape))
+            .filter_map(|n| start(n, &hosts, shape))
             .collect();
         let own: Vec<f32> = guest.score(&x).expect("the model scores");
         for peer in &peers {
@@ -81,18 +82,18 @@ fn load(model: Vec<u8>) -> Load {
     Load { encoder, policy, tables, model }
 }
 
-fn start(name: &'static str, folder: &Path, shape: &str) -> Option<Peer> {
+fn start(name: &'static str, hosts: &Path, shape: &str) -> Option<Peer> {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/score");
     let mut command = if name == "onnxruntime-web" {
         let mut node = Command::new("node");
-        node.arg(scripts.join("peer.mjs")).arg(std::env::var_os("HEARTH_BENCH_NODE")?);
+        node.arg(scripts.join("peer.mjs")).arg(hosts);
         node
     } else {
-        let mut python = Command::new(std::env::var_os("HEARTH_BENCH_PYTHON")?);
+        let mut python = Command::new(hosts.join("peers/bin/python"));
         python.arg(scripts.join("peers.py")).arg(name);
         python
     };
-    command.arg(folder).args([shape, &CALLS.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.arg(hosts.join("models")).args([shape, &CALLS.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = command.spawn().ok()?;
     let (start, mut answers) = (process.stdin.take()?, BufReader::new(process.stdout.take()?));
     let mut line = String::new();
