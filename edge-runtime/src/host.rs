@@ -6,6 +6,7 @@
 //! For one tenant's batches instances can be kept between clean calls ([`Limits::keep`]).
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -21,9 +22,11 @@ use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 use crate::bundle::{EngineError, check_engine};
 
+mod cache;
 mod image;
 mod instance;
 
+use cache::Cache;
 use instance::{Code, Image, Instance};
 
 /// Instances of a process at a time; a slot reserves 4 GiB of addresses, and memory only once it is used.
@@ -41,6 +44,7 @@ const TICK: Duration = Duration::from_millis(1);
 pub struct Host {
     engine: Engine,
     compiled: Arc<Mutex<BTreeMap<Digest, Arc<Code>>>>,
+    cache: Option<Cache>,
 }
 
 /// What a guest may use.
@@ -140,6 +144,14 @@ impl Host {
         HOST.get_or_init(Host::new).as_ref().map_err(Clone::clone)
     }
 
+    /// This host, with compiled engines kept in a folder that nobody else may write to.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or others may write to it.
+    pub fn with_cache(&self, folder: &Path) -> std::io::Result<Host> {
+        Ok(Host { cache: Some(Cache::open(folder)?), ..self.clone() })
+    }
+
     fn new() -> Result<Host, HostError> {
         let mut config = Config::new();
         config.epoch_interruption(true).wasm_relaxed_simd(false).wasm_memory64(false);
@@ -165,7 +177,7 @@ impl Host {
                 }
             })
             .map_err(|e| HostError::Compile { reason: e.to_string() })?;
-        Ok(Host { engine, compiled: Arc::default() })
+        Ok(Host { engine, compiled: Arc::default(), cache: None })
     }
 
     /// Checks and compiles an engine, once for each digest.
@@ -174,8 +186,18 @@ impl Host {
         if let Some(code) = lock(&self.compiled).get(&digest) {
             return Ok(Arc::clone(code));
         }
-        check_engine(wasm)?;
-        let code = Arc::new(Code::compile(&self.engine, wasm)?);
+        let kept = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, digest));
+        let code = Arc::new(match kept {
+            Some(code) => code,
+            None => {
+                check_engine(wasm)?;
+                let code = Code::compile(&self.engine, wasm)?;
+                if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.put(&self.engine, digest, &code)) {
+                    tracing::warn!(%error, "a compiled engine cannot be kept; the next start compiles it again");
+                }
+                code
+            }
+        });
         lock(&self.compiled).insert(digest, Arc::clone(&code));
         Ok(code)
     }
@@ -256,6 +278,12 @@ impl Guest {
             lock(&self.idle).push(instance);
         }
         reply.map_err(|reason| HostError::Refused { reason })
+    }
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("cache", &self.cache).finish_non_exhaustive()
     }
 }
 

@@ -57,6 +57,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Runtime {
     settings: Settings,
+    host: Host,
     registry: Registry,
     /// A registry of the same layout in the state folder: what was served last.
     cache: Registry,
@@ -100,15 +101,18 @@ impl Runtime {
     pub async fn open(settings: Settings) -> Result<Runtime, OpenError> {
         let root = Root::pinned(&settings.trust)?;
         let publishers = root.trusted(Role::Publisher)?;
-        Host::shared()?;
         let state = &settings.state;
         std::fs::create_dir_all(state).map_err(|source| OpenError::State { path: state.clone(), source })?;
+        let compiled = state.join("compiled");
+        let host = Host::shared()?.with_cache(&compiled);
+        let host = host.map_err(|source| OpenError::State { path: compiled, source })?;
         let cache = Registry::open(&state.join("cache").to_string_lossy())?;
         let store = Store::open(&state.join("store.redb"))?;
         let spool_folder = state.join("spool");
         let spool = Spool::open(&spool_folder, settings.spool)?;
         let position = fold_in(&store, &spool_folder)?;
         let runtime = Runtime {
+            host,
             registry: Registry::open(&settings.registry)?,
             cache,
             publishers,
@@ -294,8 +298,8 @@ impl Runtime {
             return Ok(());
         }
         let sequence = pointer.sequence;
-        match Serving::load(&self.registry, Some(&self.cache), pointer, current.as_deref(), self.settings.limits).await
-        {
+        let (current, limits) = (current.as_deref(), self.settings.limits);
+        match Serving::load(&self.registry, Some(&self.cache), pointer, current, &self.host, limits).await {
             Ok(serving) => {
                 self.store.set_sequence(&key, sequence).map_err(|e| e.to_string())?;
                 self.cache.put(&format!("channels/{key}"), bytes).await.map_err(|e| e.to_string())?;
@@ -318,8 +322,9 @@ impl Runtime {
         let channel = &self.settings.channel;
         let (pointer, _) =
             self.cache.channel(surface, channel, &self.publishers, None, i64::MIN).await.map_err(|e| e.to_string())?;
-        let serving =
-            Serving::load(&self.cache, None, pointer, None, self.settings.limits).await.map_err(|e| e.to_string())?;
+        let serving = Serving::load(&self.cache, None, pointer, None, &self.host, self.settings.limits)
+            .await
+            .map_err(|e| e.to_string())?;
         self.swap(surface, serving);
         Ok(())
     }

@@ -240,11 +240,19 @@ mod expression_text {
     use crate::expression::Expression;
 
     pub(super) fn serialize<S: Serializer>(expression: &Expression, serializer: S) -> Result<S::Ok, S::Error> {
-        expression.text.serialize(serializer)
+        if serializer.is_human_readable() {
+            expression.text.serialize(serializer)
+        } else {
+            expression.serialize(serializer)
+        }
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Expression, D::Error> {
-        Expression::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+        if deserializer.is_human_readable() {
+            Expression::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+        } else {
+            Expression::deserialize(deserializer)
+        }
     }
 }
 

@@ -136,7 +136,6 @@ impl<'a> Parts<'a> {
     }
 
     fn candidates(&self, history: &'a HistoryView, request: &'a Request) -> (Vec<(&'a str, Option<u32>)>, Vec<u8>) {
-        let mut seen = std::collections::BTreeSet::new();
         let (mut items, mut sources) = (Vec::new(), Vec::new());
         for (source, kind) in self.policy.candidates.iter().enumerate() {
             let found: Vec<(&'a str, Option<u32>)> = match kind {
@@ -148,14 +147,16 @@ impl<'a> Parts<'a> {
                 }
                 CandidateSource::Table { rank_by, length } => self.of_table(request, rank_by.expression(), *length),
             };
-            for (item, row) in found {
-                if items.len() < MAX_CANDIDATES && seen.insert(item) {
-                    items.push((item, row));
-                    sources.push(source as u8);
-                }
-            }
+            items.extend(found);
+            sources.resize(items.len(), source as u8);
         }
-        (items, sources)
+        // Of each item the first one stays.
+        let mut by_item: Vec<(&str, u32)> = items.iter().map(|(item, _)| *item).zip(0..).collect();
+        by_item.sort_unstable();
+        let mut stays = vec![false; items.len()];
+        by_item.chunk_by(|a, b| a.0 == b.0).for_each(|same| stays[same[0].1 as usize] = true);
+        let firsts: Vec<usize> = (0..items.len()).filter(|&i| stays[i]).take(MAX_CANDIDATES).collect();
+        (firsts.iter().map(|&i| items[i]).collect(), firsts.iter().map(|&i| sources[i]).collect())
     }
 
     fn of_history(

@@ -1,7 +1,6 @@
 //! Everything one request's sources read from: the request, its candidates, the user's history and the tables.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -73,13 +72,13 @@ pub struct Scene<'a> {
     pub field_rows: Vec<Option<u32>>,
     /// For each candidate, its row in the tables.
     pub item_rows: Vec<Option<u32>>,
-    groups: RefCell<BTreeMap<Scope, Rc<Groups>>>,
-    decays: RefCell<BTreeMap<i64, Rc<Decay>>>,
+    groups: RefCell<Vec<(Scope, Rc<Groups>)>>,
+    decays: RefCell<Vec<Rc<Decay>>>,
 }
 
 /// What each history entry counts for one half-life, computed when it is first asked for: features share them.
 pub struct Decay {
-    half_life_hours: f64,
+    half_life: Duration,
     weights: Vec<Cell<f64>>,
 }
 
@@ -94,7 +93,7 @@ impl Decay {
     pub fn weight(&self, scene: &Scene, entry: u32) -> f64 {
         let known = &self.weights[entry as usize];
         if known.get().is_nan() {
-            known.set(libm::exp2(-scene.age_hours(entry) / self.half_life_hours));
+            known.set(libm::exp2(-scene.age_hours(entry) / (self.half_life.ms as f64 / 3_600_000.0)));
         }
         known.get()
     }
@@ -211,11 +210,12 @@ impl<'a> Scene<'a> {
     /// The weights of history entries for a half-life.
     pub fn decay(&self, half_life: Duration) -> Rc<Decay> {
         let mut decays = self.decays.borrow_mut();
-        let decay = decays.entry(half_life.ms).or_insert_with(|| {
-            let weights = vec![Cell::new(f64::NAN); self.history.ts.len()];
-            Rc::new(Decay { half_life_hours: half_life.ms as f64 / 3_600_000.0, weights })
-        });
-        Rc::clone(decay)
+        if let Some(known) = decays.iter().find(|decay| decay.half_life == half_life) {
+            return Rc::clone(known);
+        }
+        let decay = Rc::new(Decay { half_life, weights: vec![Cell::new(f64::NAN); self.history.ts.len()] });
+        decays.push(Rc::clone(&decay));
+        decay
     }
 
     /// Age of a history entry at the request, in hours, more than 0.
@@ -224,11 +224,11 @@ impl<'a> Scene<'a> {
     }
 
     fn groups(&self, scope: &Scope) -> Rc<Groups> {
-        if let Some(groups) = self.groups.borrow().get(scope) {
+        if let Some((_, groups)) = self.groups.borrow().iter().find(|(known, _)| known == scope) {
             return Rc::clone(groups);
         }
         let groups = Rc::new(self.group(scope));
-        self.groups.borrow_mut().insert(scope.clone(), Rc::clone(&groups));
+        self.groups.borrow_mut().push((scope.clone(), Rc::clone(&groups)));
         groups
     }
 

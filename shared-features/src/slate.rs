@@ -1,10 +1,8 @@
 //! From scores to a slate: order, rules, exploration, and the draw of candidates that are logged unshown.
 
-use std::collections::BTreeMap;
-
-use crate::column::Column;
+use crate::column::{Column, NO_CODE};
 use crate::numeric;
-use crate::policy::{Exploration, Policy};
+use crate::policy::{AtMost, Exploration, Policy};
 use crate::random::Random;
 use crate::scene::Scene;
 
@@ -27,17 +25,18 @@ pub struct Slate {
 
 /// Indices by falling score; ties by the earlier candidate; NaN last.
 pub fn by_score(scores: &[f32]) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
-    let key = |i: u32| {
-        let score = scores[i as usize];
-        // `+ 0.0` makes the two zeros one.
-        if score.is_nan() { (true, 0.0) } else { (false, score + 0.0) }
-    };
-    order.sort_by(|&a, &b| {
-        let ((a_nan, a_score), (b_nan, b_score)) = (key(a), key(b));
-        a_nan.cmp(&b_nan).then(b_score.total_cmp(&a_score)).then(a.cmp(&b))
-    });
-    order
+    let mut keys: Vec<u64> = (0..).zip(scores).map(|(i, score)| u64::from(falling(*score)) << 32 | i).collect();
+    keys.sort_unstable();
+    keys.into_iter().map(|key| key as u32).collect()
+}
+
+/// A number that falls as the score rises: the largest of all for NaN, and one for both zeros.
+fn falling(score: f32) -> u32 {
+    if score.is_nan() {
+        return u32::MAX;
+    }
+    let bits = (score + 0.0).to_bits();
+    if bits >> 31 == 0 { !(bits | 1 << 31) } else { bits }
 }
 
 /// The slate of scored candidates.
@@ -138,38 +137,34 @@ fn allowed(policy: &Policy, scene: &Scene) -> Vec<bool> {
 
 /// How many more items of each field value a slate may have.
 struct Quota {
-    rules: Vec<(Vec<Option<String>>, u32)>,
-    taken: Vec<BTreeMap<String, u32>>,
+    rules: Vec<Rule>,
+}
+
+/// A rule with the code of each candidate's value, and how many of each code may still come.
+struct Rule {
+    codes: Vec<u32>,
+    left: Vec<u32>,
 }
 
 impl Quota {
     fn new(policy: &Policy, scene: &Scene) -> Quota {
-        let rules: Vec<_> = policy
-            .rules
-            .at_most
-            .iter()
-            .map(|rule| {
-                let values = match scene.field(&rule.field) {
-                    Column::Category(c) => (0..scene.rows()).map(|row| c.get(row).map(str::to_owned)).collect(),
-                    _ => vec![None; scene.rows()],
-                };
-                (values, rule.count)
-            })
-            .collect();
-        Quota { taken: vec![BTreeMap::new(); rules.len()], rules }
+        let rule = |rule: &AtMost| match scene.field(&rule.field) {
+            Column::Category(c) => Rule { left: vec![rule.count; c.names.len()], codes: c.codes },
+            _ => Rule { left: Vec::new(), codes: vec![NO_CODE; scene.rows()] },
+        };
+        Quota { rules: policy.rules.at_most.iter().map(rule).collect() }
     }
 
     fn has_room(&self, candidate: u32) -> bool {
-        self.rules.iter().zip(&self.taken).all(|((values, count), taken)| match &values[candidate as usize] {
-            Some(value) => taken.get(value).copied().unwrap_or(0) < *count,
-            None => true,
-        })
+        self.rules
+            .iter()
+            .all(|rule| rule.left.get(rule.codes[candidate as usize] as usize).is_none_or(|left| *left > 0))
     }
 
     fn take(&mut self, candidate: u32) {
-        for ((values, _), taken) in self.rules.iter().zip(&mut self.taken) {
-            if let Some(value) = &values[candidate as usize] {
-                *taken.entry(value.clone()).or_default() += 1;
+        for rule in &mut self.rules {
+            if let Some(left) = rule.left.get_mut(rule.codes[candidate as usize] as usize) {
+                *left -= 1;
             }
         }
     }

@@ -31,12 +31,16 @@ pub enum Op {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Load {
     /// An encoder's bytes.
+    #[serde(with = "serde_bytes")]
     pub encoder: Vec<u8>,
     /// A policy's bytes.
+    #[serde(with = "serde_bytes")]
     pub policy: Vec<u8>,
     /// A snapshot's bytes; empty for none.
+    #[serde(with = "serde_bytes")]
     pub tables: Vec<u8>,
     /// An ONNX file; empty for an engine that only extracts and encodes.
+    #[serde(with = "serde_bytes")]
     pub model: Vec<u8>,
 }
 

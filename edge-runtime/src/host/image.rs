@@ -36,7 +36,7 @@ pub(super) struct Parts {
 /// # Errors
 /// An engine that cannot be: with other than one memory of its own, or data at places that are not constants.
 pub(super) fn take_apart(engine: &[u8]) -> Result<Parts, String> {
-    let mut parts = Parts { code: Vec::new(), data: Vec::new(), memory: memory_type(0), globals: 0 };
+    let mut parts = Parts { code: Vec::new(), data: Vec::new(), memory: memory_type(0, None), globals: 0 };
     let mut memories = 0;
     let mut mutable = Vec::new();
     let mut module = Module::new();
@@ -48,7 +48,7 @@ pub(super) fn take_apart(engine: &[u8]) -> Result<Parts, String> {
         if let Payload::MemorySection(section) = &payload {
             for memory in section.clone() {
                 let memory = memory.map_err(malformed)?;
-                parts.memory = MemoryType { maximum: memory.maximum, ..memory_type(memory.initial) };
+                parts.memory = memory_type(memory.initial, memory.maximum);
                 memories += 1;
             }
             let mut section = ImportSection::new();
@@ -137,8 +137,9 @@ pub(super) fn memory(data: &[u8], pages: u64, of: &MemoryType) -> Vec<u8> {
     module.finish()
 }
 
-fn memory_type(minimum: u64) -> MemoryType {
-    MemoryType { minimum, maximum: None, memory64: false, shared: false, page_size_log2: None }
+/// The type of a memory of at least `minimum` pages.
+pub(super) fn memory_type(minimum: u64, maximum: Option<u64>) -> MemoryType {
+    MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None }
 }
 
 fn constant(expression: &wasmparser::ConstExpr) -> Result<usize, String> {

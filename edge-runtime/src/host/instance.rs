@@ -40,6 +40,16 @@ impl Code {
         Ok(Code { module, parts })
     }
 
+    /// An engine that was taken apart and compiled before; the code is no part of it any more.
+    pub(super) fn restore(module: Module, data: Vec<u8>, pages: (u64, Option<u64>), globals: u32) -> Code {
+        Code { module, parts: Parts { code: Vec::new(), data, memory: image::memory_type(pages.0, pages.1), globals } }
+    }
+
+    /// The compiled code, and the rest.
+    pub(super) fn parts(&self) -> (&Module, &Parts) {
+        (&self.module, &self.parts)
+    }
+
     /// Loads a bundle's parts into a first instance and takes the image of its memory.
     pub(super) fn load(&self, engine: &Engine, load: &[u8], limits: &Limits) -> Result<Image, HostError> {
         let memory =

@@ -83,12 +83,13 @@ impl Serving {
         cache: Option<&Registry>,
         pointer: Channel,
         current: Option<&Serving>,
+        host: &Host,
         limits: Limits,
     ) -> Result<Serving, LoadError> {
         let mut arms = Vec::new();
         for arm in &pointer.arms {
             let known = current.and_then(|c| c.arms.iter().find(|a| a.arm.bundle == arm.bundle));
-            arms.push(Arc::new(Arm::load(registry, cache, &pointer.surface, arm, known, limits).await?));
+            arms.push(Arc::new(Arm::load(registry, cache, &pointer.surface, arm, known, host, limits).await?));
         }
         Ok(Serving { pointer, arms })
     }
@@ -107,6 +108,7 @@ impl Arm {
         surface: &str,
         arm: &channel::Arm,
         known: Option<&Arc<Arm>>,
+        host: &Host,
         limits: Limits,
     ) -> Result<Arm, LoadError> {
         let bundle = bundle(registry, cache, arm.bundle).await?;
@@ -119,9 +121,9 @@ impl Arm {
             None => None,
         };
         let held = known.map(|k| k.snapshots.clone()).unwrap_or_default();
-        let arm = arm.clone();
+        let (arm, host) = (arm.clone(), host.clone());
         // Compiling and self-testing take time that belongs to no request.
-        let loaded = tokio::task::spawn_blocking(move || Arm::build(arm, &bundle, newer, held, limits)).await;
+        let loaded = tokio::task::spawn_blocking(move || Arm::build(arm, &bundle, newer, held, &host, limits)).await;
         loaded.map_err(|_| LoadError::Stopping)?
     }
 
@@ -130,6 +132,7 @@ impl Arm {
         bundle: &Bundle,
         newer: Option<Vec<u8>>,
         held: Vec<Arc<Snapshot>>,
+        host: &Host,
         limits: Limits,
     ) -> Result<Arm, LoadError> {
         let load = bundle.load();
@@ -142,7 +145,7 @@ impl Arm {
                 continue;
             }
             let own = tables == load.tables;
-            let snapshot = Snapshot::load(bundle, Load { tables, ..load.clone() }, &encoder, limits)?;
+            let snapshot = Snapshot::load(bundle, Load { tables, ..load.clone() }, &encoder, host, limits)?;
             if own {
                 self_test(&snapshot.guest, bundle.blob(Role::Golden))?;
             }
@@ -166,9 +169,15 @@ impl Arm {
 }
 
 impl Snapshot {
-    fn load(bundle: &Bundle, load: Load, encoder: &Encoder, limits: Limits) -> Result<Snapshot, LoadError> {
+    fn load(
+        bundle: &Bundle,
+        load: Load,
+        encoder: &Encoder,
+        host: &Host,
+        limits: Limits,
+    ) -> Result<Snapshot, LoadError> {
         let tables = Tables::from_bytes(&load.tables, &encoder.schema, &encoder.statistics)?;
-        let guest = Guest::new(Host::shared()?, bundle.engine(), &load, limits)?;
+        let guest = Guest::new(host, bundle.engine(), &load, limits)?;
         Ok(Snapshot { digest: Digest::of(&load.tables), tables, guest })
     }
 }

@@ -1,5 +1,7 @@
 //! Order, rules, exploration and what is logged, on requests of a few candidates.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::encoder::Encoder;
 use crate::event::{Attributes, Candidate, FieldValue, RequestEvent};

@@ -8,8 +8,6 @@
 //! The price: a value tells candidates of one request apart, and says less across requests;
 //! a term that all candidates have weighs next to nothing, which `term_match` beside it makes up for.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::terms::{self, Texts};
@@ -57,22 +55,26 @@ impl Read for Bm25 {
         let (queries, texts) = (Texts::new(&scene.field(&self.query)), Texts::new(&scene.field(&self.text)));
         let sorted = texts.sorted();
         let (mut documents, mut length) = (0u32, 0.0);
-        let mut with_term: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut each_text_once: Vec<&str> = Vec::new();
         for text in texts.rows.iter().flatten().map(|&text| &sorted[text]) {
             documents += 1;
             length += text.len() as f64;
-            for same in text.chunk_by(|a, b| a == b) {
-                *with_term.entry(same[0]).or_default() += 1;
-            }
+            each_text_once.extend(text.chunk_by(|a, b| a == b).map(|same| same[0]));
         }
+        each_text_once.sort_unstable();
+        let occurrences = |sorted: &[&str], term: &str| {
+            sorted.partition_point(|t| *t <= term) - sorted.partition_point(|t| *t < term)
+        };
         let mean_length = length / f64::from(documents);
         let score = |query: &[String], text: &[&str]| {
             let norm = self.k1 * (1.0 - self.b + self.b * text.len() as f64 / mean_length);
             let mut sum = 0.0;
             for term in query.iter().map(String::as_str) {
-                let count = text.partition_point(|t| *t <= term) - text.partition_point(|t| *t < term);
-                let Some(&with_term) = with_term.get(term).filter(|_| count > 0) else { continue };
-                let (count, with_term) = (count as f64, f64::from(with_term));
+                let count = occurrences(text, term) as f64;
+                if count == 0.0 {
+                    continue;
+                }
+                let with_term = occurrences(&each_text_once, term) as f64;
                 let rarity = libm::log1p((f64::from(documents) - with_term + 0.5) / (with_term + 0.5));
                 sum += rarity * (count * (self.k1 + 1.0) / (count + norm));
             }

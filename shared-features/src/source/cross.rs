@@ -5,8 +5,6 @@
 //! again to the same vectors.
 //! `one_hot` then fits a vocabulary of the pairs, with its rule of `min_users`, and `hash` puts them into buckets.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::overlap::as_tags;
@@ -55,11 +53,14 @@ impl Read for Cross {
             left.codes_of(row).iter().flat_map(move |&l| rights.iter().map(move |&r| (l, r)))
         };
         // Each pair is named once, however many rows have it.
-        let mut names: BTreeMap<(u32, u32), String> = BTreeMap::new();
-        for (l, r) in (0..scene.rows()).flat_map(pairs_of) {
-            names.entry((l, r)).or_insert_with(|| join(&left.names[l as usize], &right.names[r as usize]));
-        }
-        let named = |row| pairs_of(row).map(|pair| names[&pair].as_str());
+        let packed = |(l, r): (u32, u32)| u64::from(l) << 32 | u64::from(r);
+        let mut pairs: Vec<u64> = (0..scene.rows()).flat_map(pairs_of).map(packed).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let name = |pair: &u64| join(&left.names[(pair >> 32) as usize], &right.names[*pair as u32 as usize]);
+        let names: Vec<String> = pairs.iter().map(name).collect();
+        let place = |pair| pairs.partition_point(|p| *p < packed(pair));
+        let named = |row| pairs_of(row).map(|pair| names[place(pair)].as_str());
         if tags {
             let cells: Vec<Vec<&str>> = (0..scene.rows()).map(|row| named(row).collect()).collect();
             return Column::Tags(TagSets::collect(&cells));

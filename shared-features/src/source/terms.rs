@@ -8,15 +8,13 @@
 //! Nothing is stemmed, left out or normalised, and scripts without spaces are not segmented.
 //! A combining mark ends a term, so text should be sent composed (NFC).
 
-use std::collections::BTreeMap;
-
 use super::Declared;
 use crate::column::{Column, Kind, NO_CODE};
 use crate::schema::FieldRef;
 
-/// The texts of a column, each distinct one cut once.
+/// The texts of a column; equal ones are cut once.
 pub(super) struct Texts {
-    /// The terms of each distinct text, in its order.
+    /// The terms of each text, in its order.
     pub(super) terms: Vec<Vec<String>>,
     /// For each row, its place in `terms`; `None` where missing.
     pub(super) rows: Vec<Option<usize>>,
@@ -31,23 +29,17 @@ impl Texts {
                 rows: c.codes.iter().map(|&code| (code != NO_CODE).then_some(code as usize)).collect(),
             },
             Column::Tags(t) => {
-                let (mut texts, mut places) = (Vec::new(), BTreeMap::new());
-                let rows = (0..column.rows()).map(|row| {
-                    let codes = t.codes_of(row);
-                    let place = || {
-                        texts.push(t.get(row).flat_map(terms).collect());
-                        texts.len() - 1
-                    };
-                    (!codes.is_empty()).then(|| *places.entry(codes).or_insert_with(place))
-                });
-                let rows = rows.collect();
-                Texts { terms: texts, rows }
+                let names: Vec<Vec<String>> = t.names.iter().map(|name| terms(name)).collect();
+                let of_row =
+                    |row| t.codes_of(row).iter().flat_map(|&code| names[code as usize].iter().cloned()).collect();
+                let rows = (0..column.rows()).map(|row| (!t.codes_of(row).is_empty()).then_some(row)).collect();
+                Texts { terms: (0..column.rows()).map(of_row).collect(), rows }
             }
             _ => Texts { terms: Vec::new(), rows: vec![None; column.rows()] },
         }
     }
 
-    /// The terms of each distinct text, sorted; a term stands as often as in the text.
+    /// The terms of each text, sorted; a term stands as often as in the text.
     pub(super) fn sorted(&self) -> Vec<Vec<&str>> {
         let mut sorted: Vec<Vec<&str>> =
             self.terms.iter().map(|terms| terms.iter().map(String::as_str).collect()).collect();

@@ -22,7 +22,7 @@ for trees, leaves in SHAPES:
     name = folder / f"{trees}x{leaves}"
     if name.with_suffix(".onnx").exists():
         continue
-    settings = dict(objective="regression", num_leaves=leaves, min_data_in_leaf=20, verbose=-1, num_threads=2, seed=1)
+    settings = dict(objective="regression", num_leaves=leaves, min_data_in_leaf=20, verbose=-1, num_threads=1, seed=1)
     model = lightgbm.train(settings, lightgbm.Dataset(x, y), trees)
     model.save_model(name.with_suffix(".txt"))
     onnx = convert_lightgbm(model, initial_types=[("features", FloatTensorType([None, FEATURES]))], target_opset=15)

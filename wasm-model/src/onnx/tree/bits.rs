@@ -6,8 +6,6 @@
 //! that. Each condition rules out the smaller of its two sides, so that it seldom clears bits of more than one byte.
 //! (After QuickScorer and RapidScorer: Lucchese et al. 2015, Ye et al. 2018; ranks and smaller sides are ours.)
 
-use std::collections::BTreeMap;
-
 use super::GROUP;
 use super::lanes::{LANES, Lanes, Sixteen};
 use super::shape::{Node, Split, Test, Tree};
@@ -89,27 +87,30 @@ pub(super) fn takes(tree: &Tree) -> bool {
 impl Block {
     /// A block of the first trees, and how many they are.
     pub(super) fn build(trees: &[Tree]) -> (Block, usize) {
-        let mut thresholds: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
-        let mut taken = 0;
+        // By feature; most features of a wide model may have none.
+        let mut thresholds: Vec<Vec<f32>> = Vec::new();
+        let (mut taken, mut columns) = (0, 0);
         for tree in trees.iter().take_while(|t| takes(t)) {
             let mut undo = Vec::new();
             for split in tree.splits() {
-                let sorted = thresholds.entry(split.feature).or_default();
+                let feature = split.feature as usize;
+                if thresholds.len() <= feature {
+                    thresholds.resize(feature + 1, Vec::new());
+                }
+                let sorted = &mut thresholds[feature];
                 let threshold = threshold(split);
                 let at = sorted.partition_point(|t| *t < threshold);
                 if sorted.get(at) != Some(&threshold) {
+                    columns += usize::from(sorted.is_empty());
                     sorted.insert(at, threshold);
-                    undo.push((split.feature, at));
+                    undo.push((feature, at));
                 }
             }
-            let full = |feature: &u32| thresholds[feature].len() > MAX_THRESHOLDS;
-            if thresholds.len() > MAX_COLUMNS || undo.iter().any(|(feature, _)| full(feature)) {
+            let full = |feature: usize| thresholds[feature].len() > MAX_THRESHOLDS;
+            if columns > MAX_COLUMNS || undo.iter().any(|&(feature, _)| full(feature)) {
                 for (feature, at) in undo.into_iter().rev() {
-                    if let Some(sorted) = thresholds.get_mut(&feature) {
-                        sorted.remove(at);
-                    }
+                    thresholds[feature].remove(at);
                 }
-                thresholds.retain(|_, sorted| !sorted.is_empty());
                 break;
             }
             taken += 1;
@@ -123,7 +124,7 @@ impl Block {
             conditions: Vec::new(),
             leaves: Vec::new(),
         };
-        for (feature, sorted) in thresholds {
+        for (feature, sorted) in (0..).zip(thresholds).filter(|(_, sorted)| !sorted.is_empty()) {
             let start = block.thresholds.len() as u32;
             block.thresholds.extend(sorted.chunks(LANES).map(|part| {
                 let mut segment = [f32::INFINITY; LANES];

@@ -1,0 +1,68 @@
+//! Compiled engines on disk: kept, used, and left alone where they cannot be trusted.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::super::Host;
+use super::super::tests::guest;
+use super::*;
+
+/// A host with a cache in a folder of its own, and the one file that it holds after compiling an engine.
+fn compiled() -> (tempfile::TempDir, Host, Vec<u8>, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Host::new().unwrap().with_cache(&folder.path().join("compiled")).unwrap();
+    let engine = guest(1, &[], &[wasm_encoder::Instruction::Unreachable], false);
+    host.compile(&engine).unwrap();
+    let files: Vec<PathBuf> =
+        fs::read_dir(folder.path().join("compiled")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [file] = files.as_slice() else { panic!("{files:?}") };
+    let file = file.clone();
+    (folder, host, engine, file)
+}
+
+fn found(host: &Host, engine: &[u8]) -> bool {
+    host.cache.as_ref().unwrap().get(&host.engine, Digest::of(engine)).is_some()
+}
+
+#[test]
+fn what_was_compiled_is_found_by_its_digest() {
+    let (_folder, host, engine, _) = compiled();
+    assert!(found(&host, &engine));
+    assert!(!found(&host, b"another engine"));
+}
+
+#[test]
+fn torn_and_altered_files_are_compiled_again() {
+    let (_folder, host, engine, file) = compiled();
+    let whole = fs::read(&file).unwrap();
+    let mut altered = whole.clone();
+    altered[whole.len() / 2] ^= 1;
+    for bytes in [&whole[..whole.len() - 1], &whole[..3], &altered] {
+        fs::write(&file, bytes).unwrap();
+        assert!(!found(&host, &engine));
+        let fresh = Host::new().unwrap().with_cache(file.parent().unwrap()).unwrap();
+        fresh.compile(&engine).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), whole, "it is mended");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_others_may_write_to_is_left_alone() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let (folder, host, engine, file) = compiled();
+    let allow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    allow(&file, 0o620);
+    assert!(!found(&host, &engine));
+    allow(&file, 0o600);
+    assert!(found(&host, &engine));
+    let cache = file.parent().unwrap();
+    allow(cache, 0o777);
+    assert!(!found(&host, &engine));
+    assert!(Host::new().unwrap().with_cache(cache).unwrap_err().to_string().contains("others may write"));
+    allow(cache, 0o700);
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(&file, &elsewhere).unwrap();
+    symlink(&elsewhere, &file).unwrap();
+    assert!(!found(&host, &engine));
+}
