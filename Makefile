@@ -12,8 +12,12 @@ DATA ?=
 # Where `hosts` and `peers` install what tests and benches drive beside Hearth.
 HOSTS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hearth/hosts
 export HEARTH_HOSTS := $(HOSTS)
+# How many seconds `fuzz` gives each target, which targets, and the toolchain that has libFuzzer's instrumentation.
+TIME ?= 600
+FUZZ ?= $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs)))
+NIGHTLY ?= nightly
 
-.PHONY: help setup hosts peers demo test lint bench engine real null docs
+.PHONY: help setup hosts peers demo test lint bench engine real null fuzz docs
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -62,6 +66,20 @@ real: setup ## the reference results on real data: make real DATA=FOLDER
 
 null: setup ## the leak test: 3 surfaces x 20 seeds of a world without signal
 	HEARTH_NULL_SEEDS=20 $(CARGO) test --workspace --locked --test simulator -- --nocapture null
+
+fuzz: setup ## fuzz all that reads bytes, each target for TIME seconds: make fuzz TIME=600 FUZZ="onnx spec"
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
+	@rustup toolchain list | grep -q "^$(NIGHTLY)" \
+	  || { echo "a nightly toolchain is missing: rustup toolchain install $(NIGHTLY) --profile minimal" >&2; exit 1; }
+	$(CARGO) build --workspace --locked
+	"$${CARGO_TARGET_DIR:-target}/debug/trainer" engine --out tests/fuzz/engine.wasm
+	@for target in $(FUZZ); do \
+	  echo "fuzzing $$target for $(TIME) s"; mkdir -p "tests/fuzz/found/$$target"; \
+	  HEARTH_ENGINE="$(CURDIR)/tests/fuzz/engine.wasm" cargo +$(NIGHTLY) fuzz run --fuzz-dir tests/fuzz \
+	    --target-dir "$${CARGO_TARGET_DIR:-$(CURDIR)/tests/fuzz/target}/fuzz" --sanitizer none "$$target" \
+	    "tests/fuzz/found/$$target" "tests/fuzz/corpus/$$target" -- \
+	    -max_total_time=$(TIME) -timeout=20 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1; \
+	done
 
 docs: setup ## the reference of every crate
 	$(CARGO) doc --workspace --no-deps --locked

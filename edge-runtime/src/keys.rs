@@ -60,6 +60,12 @@ pub enum KeyError {
         /// Why.
         source: std::io::Error,
     },
+    /// Keys that are there already.
+    #[error("{path} is there already, and keys are never overwritten; pass another folder")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// Not a key file.
     #[error("{path} is no key file; pass a file that `trainer keys init` wrote")]
     Malformed {
@@ -145,7 +151,7 @@ pub fn init(folder: &Path) -> Result<(), KeyError> {
     for name in ["root.key", "publisher.key", "root.json"] {
         let path = folder.join(name);
         if path.exists() {
-            return Err(KeyError::Io { path, source: std::io::ErrorKind::AlreadyExists.into() });
+            return Err(KeyError::Exists { path });
         }
     }
     let mut random = rand_core::OsRng;
@@ -208,7 +214,7 @@ mod tests {
     fn keys_are_written_once_and_kept_from_others() {
         let folder = tempfile::tempdir().unwrap();
         init(folder.path()).unwrap();
-        assert!(matches!(init(folder.path()), Err(KeyError::Io { .. })), "never overwritten");
+        assert!(matches!(init(folder.path()), Err(KeyError::Exists { .. })), "never overwritten");
         let root = Root::pinned(&std::fs::read(folder.path().join("root.json")).unwrap()).unwrap();
         let publisher = read_secret(&folder.path().join("publisher.key")).unwrap();
         assert!(root.trusted(Role::Publisher).unwrap().keys.contains_key(&key_id(&publisher.verifying_key())));

@@ -14,9 +14,10 @@ use shared_features::event::{ImpressionEvent, InteractionEvent, RequestEvent};
 use shared_features::feature_log::Record;
 use shared_features::request::Request;
 
+use crate::channel::is_name;
 use crate::host::{Host, Limits};
 use crate::keys::{Role, Root};
-use crate::registry::Registry;
+use crate::registry::{Registry, RegistryError};
 use crate::sign::Trusted;
 use crate::spool::{self, Entry, Position, Spool};
 use crate::store::Store;
@@ -74,8 +75,8 @@ pub struct Runtime {
 struct Surface {
     serving: Option<Arc<Serving>>,
     problem: Option<String>,
-    /// A pointer that failed; it is not tried again before the channel moves.
-    rejected: Option<u64>,
+    /// The sequence of a pointer that failed, and why; it is not tried again before the channel moves.
+    rejected: Option<(u64, String)>,
 }
 
 /// What a surface serves.
@@ -99,6 +100,9 @@ impl Runtime {
     /// # Errors
     /// A root document, registry or state folder that cannot be used.
     pub async fn open(settings: Settings) -> Result<Runtime, OpenError> {
+        if let Some(name) = settings.surfaces.iter().chain([&settings.channel]).find(|name| !is_name(name)) {
+            return Err(RegistryError::Name { name: name.clone() }.into());
+        }
         let root = Root::pinned(&settings.trust)?;
         let publishers = root.trusted(Role::Publisher)?;
         let state = &settings.state;
@@ -196,11 +200,18 @@ impl Runtime {
             event.check()?;
             check_time(event.ts, now)?;
         }
+        // A client that goes away must not leave an interaction in the spool that its history does not have.
+        let runtime = Arc::clone(self);
+        let taken = tokio::spawn(async move { runtime.take_interactions(events).await }).await;
+        taken.map_err(|_| AnswerError::Stopping)?
+    }
+
+    async fn take_interactions(self: Arc<Self>, events: Vec<InteractionEvent>) -> Result<(), AnswerError> {
         let entries: Vec<Entry> = events.iter().map(|e| Entry::Interaction(json(e))).collect();
         let _on_its_way = self.folding.read().await;
         self.spool.append(&entries).await?;
         let count = events.len() as u64;
-        let runtime = Arc::clone(self);
+        let runtime = Arc::clone(&self);
         let folded = tokio::task::spawn_blocking(move || runtime.store.insert(&events)).await;
         folded.map_err(|_| AnswerError::Stopping)??;
         metrics::counter!("hearth_interactions_total").increment(count);
@@ -233,6 +244,11 @@ impl Runtime {
     pub fn status(&self) -> BTreeMap<String, Status> {
         let now = now_ms();
         self.read_surfaces().iter().map(|(name, surface)| (name.clone(), surface.status(now))).collect()
+    }
+
+    /// Why nothing can be logged any more, and so nothing answered; `None` while all is well.
+    pub fn storage_problem(&self) -> Option<String> {
+        self.spool.problem()
     }
 
     fn answer(&self, serving: &Serving, event: RequestEvent, arrived: i64) -> Result<(Record, Answer), AnswerError> {
@@ -291,13 +307,22 @@ impl Runtime {
             .await
             .map_err(|e| e.to_string())?;
         let (current, rejected) = match self.read_surfaces().get(surface) {
-            Some(s) => (s.serving.clone(), s.rejected),
+            Some(s) => (s.serving.clone(), s.rejected.clone()),
             None => (None, None),
         };
-        if rejected == Some(pointer.sequence) || current.as_ref().is_some_and(|c| c.pointer == pointer) {
+        let sequence = pointer.sequence;
+        if let Some(served) = current.as_ref().map(|c| &c.pointer).filter(|served| served.sequence == sequence) {
+            if *served != pointer {
+                let problem = "is served, and now says something else: two publishers wrote at once; publish again";
+                return Err(format!("sequence {sequence} {problem}"));
+            }
+            // What the last look met, such as a registry out of reach, has passed.
+            self.with_surface(surface, |s| s.problem = None);
             return Ok(());
         }
-        let sequence = pointer.sequence;
+        if let Some((_, problem)) = rejected.filter(|(rejected, _)| *rejected == sequence) {
+            return Err(problem);
+        }
         let (current, limits) = (current.as_deref(), self.settings.limits);
         match Serving::load(&self.registry, Some(&self.cache), pointer, current, &self.host, limits).await {
             Ok(serving) => {
@@ -309,10 +334,11 @@ impl Runtime {
             }
             Err(e) => {
                 metrics::counter!("hearth_rejected_total", "surface" => surface.to_owned()).increment(1);
+                let problem = format!("sequence {sequence} is refused: {e}");
                 if !e.is_transient() {
-                    self.with_surface(surface, |s| s.rejected = Some(sequence));
+                    self.with_surface(surface, |s| s.rejected = Some((sequence, problem.clone())));
                 }
-                Err(format!("sequence {sequence} is refused: {e}"))
+                Err(problem)
             }
         }
     }
@@ -336,8 +362,13 @@ impl Runtime {
     }
 
     fn report(&self, surface: &str, problem: String) {
-        tracing::warn!(surface, problem, "the edge keeps serving what it has");
-        self.with_surface(surface, |s| s.problem = Some(problem));
+        self.with_surface(surface, |s| {
+            // A problem that stays is said once.
+            if s.problem.as_ref() != Some(&problem) {
+                tracing::warn!(surface, problem, "the edge keeps serving what it has");
+                s.problem = Some(problem);
+            }
+        });
     }
 
     fn with_surface(&self, surface: &str, f: impl FnOnce(&mut Surface)) {

@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -17,10 +18,8 @@ use shared_features::event::{Attributes, Candidate, ImpressionEvent, Interaction
 
 use crate::runtime::{AnswerError, Runtime, now_ms};
 
+mod body;
 mod openapi;
-
-/// Largest body.
-const MAX_BODY: usize = 4 << 20;
 
 #[derive(Clone)]
 struct App {
@@ -67,8 +66,10 @@ struct Problem {
 enum ServerError {
     Answer(AnswerError),
     Body(String),
+    MediaType(String),
     TooLarge,
     NotFound,
+    Method,
 }
 
 /// The routes of an edge.
@@ -82,16 +83,21 @@ pub fn router(runtime: Arc<Runtime>, metrics: PrometheusHandle) -> Router {
         .route("/metrics", get(render_metrics))
         .route("/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], openapi::DOCUMENT) }))
         .fallback(|| async { ServerError::NotFound })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .method_not_allowed_fallback(|| async { ServerError::Method })
+        // The layer below has read the body, and holds it to its size.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn(body::read_whole))
         .layer(tower_http::trace::TraceLayer::new_for_http())
         .with_state(App { runtime, metrics })
 }
 
 async fn rank(
     State(app): State<App>,
-    Path(surface): Path<String>,
+    surface: Result<Path<String>, PathRejection>,
     body: Result<Json<serde_json::Value>, JsonRejection>,
 ) -> Result<Response, ServerError> {
+    // A surface that is not UTF-8 is none.
+    let Path(surface) = surface.map_err(|_| ServerError::NotFound)?;
     let body: RankBody = parse(body)?;
     let event = RequestEvent {
         id: body.id,
@@ -128,9 +134,10 @@ async fn interactions(
 
 async fn ready(State(app): State<App>) -> Response {
     let surfaces = app.runtime.status();
-    let ready = surfaces.values().any(|s| !s.bundles.is_empty());
+    let storage = app.runtime.storage_problem();
+    let ready = storage.is_none() && surfaces.values().any(|s| !s.bundles.is_empty());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(serde_json::json!({ "ready": ready, "surfaces": surfaces }))).into_response()
+    (status, Json(serde_json::json!({ "ready": ready, "storage": storage, "surfaces": surfaces }))).into_response()
 }
 
 async fn render_metrics(State(app): State<App>) -> Response {
@@ -165,7 +172,7 @@ impl From<AnswerError> for ServerError {
 impl From<JsonRejection> for ServerError {
     fn from(rejection: JsonRejection) -> Self {
         match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ServerError::TooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ServerError::MediaType(rejection.body_text()),
             _ => ServerError::Body(rejection.body_text()),
         }
     }
@@ -190,14 +197,18 @@ impl IntoResponse for ServerError {
                 AnswerError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The edge is stopping"),
             },
             ServerError::Body(_) => (StatusCode::BAD_REQUEST, "malformed_body", "Malformed body"),
+            ServerError::MediaType(_) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type")
+            }
             ServerError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
             ServerError::NotFound => (StatusCode::NOT_FOUND, "not_found", "Not found"),
+            ServerError::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
         };
         let detail = match self {
             ServerError::Answer(error) => error.to_string(),
-            ServerError::Body(detail) => detail,
-            ServerError::TooLarge => format!("a body has at most {MAX_BODY} bytes; send several"),
-            ServerError::NotFound => "see /openapi.json for what this edge answers".into(),
+            ServerError::Body(detail) | ServerError::MediaType(detail) => detail,
+            ServerError::TooLarge => format!("a body has at most {} bytes; send several", body::MAX),
+            ServerError::NotFound | ServerError::Method => "see /openapi.json for what this edge answers".into(),
         };
         let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), code, detail };
         (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()

@@ -5,7 +5,8 @@
 //!
 //! A segment is `spool-<number>.hearth`: the eight bytes `HEARTHS1`, then frames of
 //! `length u32 LE, CRC-32 u32 LE, payload`. A payload is an [`Entry`] through the codec.
-//! A torn last frame is cut off when the spool is opened; anything else that does not check is an error.
+//! A torn last frame of the last segment is cut off when the spool is opened; anything else that does not check is
+//! an error.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -85,8 +86,14 @@ pub enum SpoolError {
         /// What is wrong.
         reason: String,
     },
+    /// An entry that no reader would take.
+    #[error("an entry of {size} bytes is larger than the spool takes, {MAX_PAYLOAD}; log fewer rows of a request")]
+    TooLarge {
+        /// Its size.
+        size: usize,
+    },
     /// The writer has stopped.
-    #[error("the spool cannot be written: {reason}")]
+    #[error("the spool cannot be written: {reason}; make room for it and start the edge again")]
     Stopped {
         /// Why.
         reason: String,
@@ -177,6 +184,9 @@ impl Spool {
         let mut frames = Vec::new();
         for entry in entries {
             let payload = codec::encode(entry);
+            if payload.len() > MAX_PAYLOAD as usize {
+                return Err(SpoolError::TooLarge { size: payload.len() });
+            }
             frames.extend_from_slice(&(payload.len() as u32).to_le_bytes());
             frames.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
             frames.extend_from_slice(&payload);
@@ -189,8 +199,12 @@ impl Spool {
         if sent && let Ok(position) = done.await {
             return Ok(position);
         }
-        let reason = self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Err(SpoolError::Stopped { reason: reason.unwrap_or_else(|| "it is closed".into()) })
+        Err(SpoolError::Stopped { reason: self.problem().unwrap_or_else(|| "it is closed".into()) })
+    }
+
+    /// Why nothing can be written any more; `None` while it can.
+    pub fn problem(&self) -> Option<String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes what is waiting, syncs and stops.
@@ -265,29 +279,46 @@ impl Writer {
 /// A segment that cannot be read, or is corrupt before its end; a torn end of the last segment ends the reading.
 pub fn read_from(folder: &Path, from: Position) -> Result<Vec<(Entry, Position)>, SpoolError> {
     let mut entries = Vec::new();
-    for (segment, path) in segments(folder)? {
+    let segments = segments(folder)?;
+    let last = segments.last().map(|(segment, _)| *segment);
+    for (segment, path) in segments {
         if segment < from.segment {
             continue;
         }
         let bytes = std::fs::read(&path).map_err(|source| SpoolError::Io { path: path.clone(), source })?;
-        if bytes.len() < HEADER {
+        if bytes.len() < HEADER && last == Some(segment) {
             continue;
         }
-        for frame in Frames::new(&path, &bytes)? {
-            let (payload, end) = frame?;
-            let position = Position { segment, offset: end };
-            if position <= from {
-                continue;
-            }
-            let entry = codec::decode(payload, "spool entry").map_err(|e| SpoolError::Corrupt {
-                path: path.clone(),
-                offset: end - payload.len() as u64,
-                reason: e.to_string(),
-            })?;
-            entries.push((entry, position));
+        let (found, end) = read_segment(&path, &bytes)?;
+        if end < bytes.len() as u64 && last != Some(segment) {
+            let reason = "the segment ends within a frame, although another follows".to_owned();
+            return Err(SpoolError::Corrupt { path, offset: end, reason });
         }
+        let found = found.into_iter().map(|(entry, offset)| (entry, Position { segment, offset }));
+        entries.extend(found.filter(|(_, position)| *position > from));
     }
     Ok(entries)
+}
+
+/// The whole entries of a segment's bytes, each with the byte after it, and the byte after the last of them;
+/// `path` names the segment in errors.
+///
+/// # Errors
+/// Bytes that are no segment, or are corrupt before the end.
+pub fn read_segment(path: &Path, bytes: &[u8]) -> Result<(Vec<(Entry, u64)>, u64), SpoolError> {
+    let mut end = HEADER as u64;
+    let mut entries = Vec::new();
+    for frame in Frames::new(path, bytes)? {
+        let (payload, after) = frame?;
+        let entry = codec::decode(payload, "spool entry").map_err(|e| SpoolError::Corrupt {
+            path: path.to_owned(),
+            offset: after - payload.len() as u64,
+            reason: e.to_string(),
+        })?;
+        entries.push((entry, after));
+        end = after;
+    }
+    Ok((entries, end))
 }
 
 /// What a spool holds, each request, impression and interaction once.
@@ -372,8 +403,8 @@ impl<'a> Iterator for Frames<'a> {
             Some(Err(SpoolError::Corrupt { path, offset, reason: reason.into() }))
         };
         match payload {
-            // Only the end of a file can be torn: a frame that reaches beyond it.
-            None if length <= MAX_PAYLOAD => None,
+            // Only the end of a file can be torn: a frame that reaches beyond it, and nothing whole after its start.
+            None if length <= MAX_PAYLOAD && !holds_an_entry(rest) => None,
             None => corrupt("a frame's length is impossible"),
             Some(payload) if crc32fast::hash(payload) == u32::from_le_bytes(*crc) => {
                 self.at += 8 + payload.len();
@@ -384,6 +415,20 @@ impl<'a> Iterator for Frames<'a> {
             Some(_) => corrupt("a frame's checksum does not fit"),
         }
     }
+}
+
+/// Whether a whole entry begins anywhere in these bytes; checksums are computed only where it looks like one.
+fn holds_an_entry(bytes: &[u8]) -> bool {
+    (0..bytes.len()).any(|at| {
+        let frame = |bytes: &[u8]| {
+            let (length, rest) = bytes.split_first_chunk::<4>()?;
+            let (crc, rest) = rest.split_first_chunk::<4>()?;
+            let payload = rest.get(..u32::from_le_bytes(*length) as usize)?;
+            let looks_like_one = matches!(payload, [codec::VERSION, 0..=2, ..]);
+            Some(looks_like_one && crc32fast::hash(payload) == u32::from_le_bytes(*crc))
+        };
+        frame(&bytes[at..]) == Some(true)
+    })
 }
 
 fn segments(folder: &Path) -> Result<Vec<(u64, PathBuf)>, SpoolError> {

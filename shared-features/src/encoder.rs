@@ -216,11 +216,14 @@ impl Encoder {
             return settings(format!("a vector of {} numbers; 1 to {MAX_WIDTH} are allowed", self.width.unwrap_or(0)));
         }
         for entity in [Entity::User, Entity::Context, Entity::Item, Entity::Candidate] {
-            for field in self.schema.fields(entity) {
+            let (name, fields) = (entity.name(), self.schema.fields(entity));
+            for (k, field) in fields.iter().enumerate() {
+                if fields[..k].iter().any(|f| f.name == field.name) {
+                    return settings(format!("{name} field `{}` is declared twice", field.name));
+                }
                 if let Kind::Vector(width) = field.kind
                     && !(1..=MAX_WIDTH).contains(&(width as usize))
                 {
-                    let name = entity.name();
                     return settings(format!("{name} field `{}` is a vector of {width} numbers", field.name));
                 }
             }

@@ -1,6 +1,6 @@
 //! A real `edge-runtime serve`, as a child process.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
@@ -71,6 +71,23 @@ impl Edge {
         (status, kind, response.json().await.unwrap_or(Value::Null))
     }
 
+    /// Sends bytes as they are, and reads up to the end of the first answer's head and body.
+    pub fn raw(&self, request: &[u8]) -> String {
+        let address = self.url.strip_prefix("http://").expect("the edge listens on HTTP");
+        let mut stream = std::net::TcpStream::connect(address).expect("the edge takes connections");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a connection has a timeout");
+        stream.write_all(request).expect("the edge reads");
+        let mut answer = Vec::new();
+        while !whole(&answer) {
+            let mut chunk = [0; 4096];
+            match stream.read(&mut chunk).expect("the edge answers in time") {
+                0 => break,
+                n => answer.extend_from_slice(&chunk[..n]),
+            }
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
     /// Gets text.
     pub async fn get(&self, path: &str) -> String {
         let response = self.client.get(format!("{}{path}", self.url)).send().await.expect("the edge answers");
@@ -98,6 +115,14 @@ impl Edge {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// Whether these bytes are a whole answer, by its `content-length`.
+fn whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
+    length.is_some_and(|length: usize| body.len() >= length)
 }
 
 impl Drop for Edge {

@@ -94,12 +94,53 @@ impl Scene {
         Channel { sequence: self.pointer.sequence + 1, arms: vec![arm], ..self.pointer.clone() }
     }
 
+    async fn put_bytes(&self, bytes: &[u8]) {
+        self.registry.put("channels/podcasts/stable", bytes.to_vec()).await.unwrap();
+    }
+
     async fn put_channel(&self, pointer: &Channel) {
-        let key = keys::read_secret(&self.folder.path().join("keys/publisher.key")).unwrap();
-        self.registry
-            .put("channels/podcasts/stable", sign::seal(DocumentType::Channel, pointer, &[&key]))
-            .await
-            .unwrap();
+        self.put_bytes(&self.sealed(DocumentType::Channel, pointer, &["publisher"])).await;
+    }
+
+    /// The pointer that is served, changed, with a higher sequence.
+    async fn put_changed(&self, change: impl FnOnce(&mut Channel)) {
+        let mut pointer = self.next(self.good.digest());
+        change(&mut pointer);
+        self.put_channel(&pointer).await;
+    }
+
+    /// A newer pointer as a document of some type, signed by some of the keys.
+    async fn put_signed(&self, document: DocumentType, keys: &[&str]) {
+        let pointer = self.next(self.good.digest());
+        self.put_bytes(&self.sealed(document, &pointer, keys)).await;
+    }
+
+    /// A newer pointer with another pointer's payload.
+    async fn put_swapped(&self) {
+        let json = |pointer: &Channel| -> Value {
+            serde_json::from_slice(&self.sealed(DocumentType::Channel, pointer, &["publisher"])).unwrap()
+        };
+        let mut sealed = json(&self.next(self.good.digest()));
+        sealed["payload"] = json(&self.pointer)["payload"].clone();
+        self.put_bytes(sealed.to_string().as_bytes()).await;
+    }
+
+    /// A newer pointer at other tables.
+    async fn put_tables(&self, bytes: &[u8]) {
+        let tables = self.registry.put_blob(bytes).await.unwrap();
+        self.put_changed(|p| p.arms[0].tables = Some(tables)).await;
+    }
+
+    /// A newer pointer at a bundle that no publisher's tool would make.
+    async fn put_forged(&self, role: Role, blob: impl FnOnce(&[u8]) -> Vec<u8>, change: impl FnOnce(&mut Manifest)) {
+        let digest = self.forged(role, &blob(self.good.blob(role)), change).await;
+        self.put_channel(&self.next(digest)).await;
+    }
+
+    fn sealed(&self, document: DocumentType, pointer: &Channel, keys: &[&str]) -> Vec<u8> {
+        let secret = |name: &&str| keys::read_secret(&self.folder.path().join(format!("keys/{name}.key"))).unwrap();
+        let keys: Vec<_> = keys.iter().map(secret).collect();
+        sign::seal(document, pointer, &keys.iter().collect::<Vec<_>>())
     }
 
     /// Another good bundle: with fewer golden requests.
@@ -172,84 +213,136 @@ async fn a_good_newer_bundle_is_served() {
     assert_eq!((scene.status().bundles, scene.status().problem), (vec![other.digest()], None));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn truncated_and_altered_bytes() {
-    let scene = Scene::new().await;
+/// Damages a file of another good bundle, points the channel at it, and gives the file with its whole bytes.
+async fn damaged(
+    scene: &Scene,
+    blob: Option<Role>,
+    damage: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
+) -> (PathBuf, Vec<u8>) {
     let other = scene.other().await;
-    let path = scene.blob_path(other.manifest().blob(Role::Golden).sha256);
+    let path = match blob {
+        Some(role) => scene.blob_path(other.manifest().blob(role).sha256),
+        None => scene.folder.path().join(format!("registry/bundles/{}", other.digest())),
+    };
     let whole = std::fs::read(&path).unwrap();
-    std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    match damage(&whole) {
+        Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+        None => std::fs::remove_file(&path).unwrap(),
+    }
     scene.put_channel(&scene.next(other.digest())).await;
+    (path, whole)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncated_blob() {
+    let scene = Scene::new().await;
+    damaged(&scene, Some(Role::Golden), |whole| Some(whole[..whole.len() - 1].to_vec())).await;
     scene.poll_refuses("truncated or altered").await;
+}
 
-    let mut flipped = whole.clone();
-    flipped[whole.len() / 2] ^= 1;
-    std::fs::write(&path, &flipped).unwrap();
-    scene.put_channel(&Channel { sequence: 3, ..scene.next(other.digest()) }).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_altered_blob() {
+    let scene = Scene::new().await;
+    let flip = |whole: &[u8]| Some(whole.iter().enumerate().map(|(i, b)| b ^ u8::from(i == whole.len() / 2)).collect());
+    damaged(&scene, Some(Role::Golden), flip).await;
     scene.poll_refuses("it was altered").await;
+}
 
-    std::fs::write(&path, &whole).unwrap();
-    let manifest = scene.folder.path().join(format!("registry/bundles/{}", other.digest()));
-    let text = std::fs::read_to_string(&manifest).unwrap();
-    std::fs::write(&manifest, text.replace("compact", "Compact")).unwrap();
-    scene.put_channel(&Channel { sequence: 4, ..scene.next(other.digest()) }).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn an_altered_manifest() {
+    let scene = Scene::new().await;
+    let rename = |whole: &[u8]| Some(String::from_utf8_lossy(whole).replace("compact", "Compact").into_bytes());
+    damaged(&scene, None, rename).await;
     scene.poll_refuses("the manifest has digest").await;
+}
 
-    std::fs::remove_file(&manifest).unwrap();
-    scene.put_channel(&Channel { sequence: 5, ..scene.next(other.digest()) }).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_manifest_may_still_come() {
+    let scene = Scene::new().await;
+    let (path, whole) = damaged(&scene, None, |_| None).await;
     scene.poll_refuses("has no bundles/").await;
-    // What is missing may still come: the same pointer is tried again.
-    std::fs::write(&manifest, text).unwrap();
+    std::fs::write(&path, whole).unwrap();
     scene.runtime.poll().await;
-    assert_eq!((scene.status().bundles, scene.status().problem), (vec![other.digest()], None));
+    assert_eq!((scene.status().bundles, scene.status().problem), (vec![scene.other().await.digest()], None));
+}
+
+/// One test a refusal: what a publisher does to the channel, and what the edge says to it.
+macro_rules! refused {
+    ($($name:ident: |$scene:ident| $publish:expr => $says:literal;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            let $scene = Scene::new().await;
+            $publish.await;
+            $scene.poll_refuses($says).await;
+        }
+    )*};
+}
+
+refused! {
+    a_pointer_signed_by_another_key: |scene| scene.put_signed(DocumentType::Channel, &["root"]) => "0 valid signatures";
+    a_pointer_signed_by_nobody: |scene| scene.put_signed(DocumentType::Channel, &[]) => "signed by: nobody";
+    a_document_of_another_type: |scene| scene.put_signed(DocumentType::Release, &["publisher"])
+        => "type `release`, expected `channel`";
+    a_payload_under_anothers_signature: |scene| scene.put_swapped() => "0 valid signatures";
+    a_pointer_that_is_no_document: |scene| scene.put_bytes(b"{}") => "not a signed document";
+    a_pointer_of_another_channel: |scene| scene.put_changed(|p| p.channel = "canary".into())
+        => "podcasts/canary, expected podcasts/stable";
+    a_pointer_of_another_surface: |scene| scene.put_changed(|p| p.surface = "shortcuts".into())
+        => "shortcuts/stable, expected podcasts/stable";
+    an_expired_pointer: |scene| scene.put_changed(|p| p.expires = 1_000) => "expired";
+    a_pointer_at_a_revoked_bundle: |scene| scene.put_changed(|p| p.revoked = vec![p.arms[0].bundle]) => "revoked";
+    a_pointer_at_nothing: |scene| scene.put_changed(|p| p.arms.clear()) => "no arm";
+    a_pointer_with_a_sequence_that_was_used: |scene| scene.put_changed(|p| (p.sequence, p.salt) = (1, "other".into()))
+        => "sequence 1 is served, and now says something else";
+    a_bundle_of_another_abi: |scene| scene.put_forged(Role::Golden, same, |m| m.engine.abi = 2) => "ABI version 2";
+    a_bundle_of_another_format: |scene| scene.put_forged(Role::Golden, same, |m| m.format = 9)
+        => "bundle format version 9";
+    an_engine_cut_in_half: |scene| scene.put_forged(Role::Engine, |engine| engine[..engine.len() / 2].to_vec(), keep)
+        => "not valid WebAssembly";
+    an_engine_with_an_import: |scene| scene.put_forged(Role::Engine, |_| importing(), keep) => "imports `env.clock`";
+    a_model_that_is_none: |scene| scene.put_forged(Role::Model, |_| b"not a model".to_vec(), keep)
+        => "not an ONNX file";
+    tables_that_are_none: |scene| scene.put_forged(Role::Tables, |_| b"not tables".to_vec(), keep) => "tables";
+    an_encoder_that_is_none: |scene| scene.put_forged(Role::Encoder, |_| b"not it".to_vec(), |m| {
+        m.encoder = Digest::of(b"not it");
+    }) => "encoder";
+    a_golden_request_with_another_answer: |scene| scene.put_forged(Role::Golden, |golden| {
+        let mut golden: Golden = codec::decode(golden, "golden").unwrap();
+        golden.answers[1].candidates += 1;
+        golden.to_bytes()
+    }, keep) => "golden request 1 has another answer";
+    a_bundle_of_another_surface: |scene| scene.put_forged(Role::Golden, same, |m| m.surface = "shortcuts".into())
+        => "serves a bundle of surface `shortcuts`";
+    a_bundle_without_a_blob: |scene| scene.put_forged(Role::Golden, same, |m| m.blobs.truncate(5))
+        => "0 blobs with role Golden";
+    a_blob_of_a_terabyte: |scene| scene.put_forged(Role::Golden, same, |m| m.blobs[3].size = 1 << 40) => "at most";
+    a_snapshot_that_is_none: |scene| scene.put_tables(b"no snapshot") => "tables";
+    a_snapshot_of_another_schema: |scene| scene.put_tables(&tables_of("shortcuts"))
+        => "tables do not fit the encoder";
+    a_snapshot_that_is_not_there: |scene| scene.put_changed(|p| p.arms[0].tables = Some(Digest::of(b"not there")))
+        => "has no blobs/";
+}
+
+fn same(bytes: &[u8]) -> Vec<u8> {
+    bytes.to_vec()
+}
+
+fn keep(_: &mut Manifest) {}
+
+fn tables_of(surface: &str) -> Vec<u8> {
+    let spec = TrainerSpec::read(Path::new(&world::spec(surface))).unwrap().features.unfitted;
+    Tables::empty(&spec.schema, &spec.statistics).to_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_and_missing_signatures() {
+async fn a_pointer_older_than_one_that_was_seen_over_a_restart_too() {
     let scene = Scene::new().await;
-    let other = scene.other().await;
-    let pointer = scene.next(other.digest());
-    let root = keys::read_secret(&scene.folder.path().join("keys/root.key")).unwrap();
-    let channel = "channels/podcasts/stable";
-    scene.registry.put(channel, sign::seal(DocumentType::Channel, &pointer, &[&root])).await.unwrap();
-    scene.poll_refuses("0 valid signatures").await;
-    scene.registry.put(channel, sign::seal(DocumentType::Channel, &pointer, &[])).await.unwrap();
-    scene.poll_refuses("signed by: nobody").await;
-    let publisher = keys::read_secret(&scene.folder.path().join("keys/publisher.key")).unwrap();
-    scene.registry.put(channel, sign::seal(DocumentType::Release, &pointer, &[&publisher])).await.unwrap();
-    scene.poll_refuses("type `release`, expected `channel`").await;
-    let mut sealed: Value =
-        serde_json::from_slice(&sign::seal(DocumentType::Channel, &pointer, &[&publisher])).unwrap();
-    let other_payload: Value =
-        serde_json::from_slice(&sign::seal(DocumentType::Channel, &scene.pointer, &[&publisher])).unwrap();
-    sealed["payload"] = other_payload["payload"].clone();
-    scene.registry.put(channel, sealed.to_string().into_bytes()).await.unwrap();
-    scene.poll_refuses("0 valid signatures").await;
-    scene.registry.put(channel, b"{}".to_vec()).await.unwrap();
-    scene.poll_refuses("not a signed document").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn pointers_of_another_channel_older_or_expired() {
-    let scene = Scene::new().await;
-    let other = scene.other().await;
-    let pointer = scene.next(other.digest());
-    scene.put_channel(&Channel { channel: "canary".into(), ..pointer.clone() }).await;
-    scene.poll_refuses("podcasts/canary, expected podcasts/stable").await;
-    scene.put_channel(&Channel { surface: "shortcuts".into(), ..pointer.clone() }).await;
-    scene.poll_refuses("shortcuts/stable, expected podcasts/stable").await;
-    scene.put_channel(&Channel { expires: 1_000, ..pointer.clone() }).await;
-    scene.poll_refuses("expired").await;
-    scene.put_channel(&Channel { revoked: vec![other.digest()], ..pointer.clone() }).await;
-    scene.poll_refuses("revoked").await;
-    scene.put_channel(&Channel { arms: Vec::new(), ..pointer.clone() }).await;
-    scene.poll_refuses("no arm").await;
-    scene.put_channel(&Channel { sequence: 9, ..scene.pointer.clone() }).await;
+    scene.put_changed(|p| p.sequence = 9).await;
     scene.runtime.poll().await;
     assert_eq!((scene.status().sequence, scene.status().problem), (Some(9), None));
-    scene.put_channel(&Channel { sequence: 8, ..pointer.clone() }).await;
+    scene.put_changed(|p| p.sequence = 8).await;
     scene.poll_refuses("sequence 8 is older than 9").await;
-    // Over a restart too, and what was served last is served at once.
+    // What was served last is served at once.
     scene.runtime.close().await;
     let Scene { folder, runtime, good, .. } = scene;
     drop(runtime);
@@ -260,54 +353,23 @@ async fn pointers_of_another_channel_older_or_expired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bundles_that_no_tool_would_make() {
+async fn a_problem_that_has_passed_is_no_longer_said() {
     let scene = Scene::new().await;
-    let mut sequence = 1;
-    let mut engine = scene.good.engine().to_vec();
-    engine.truncate(engine.len() / 2);
-    let golden = scene.good.blob(Role::Golden).to_vec();
-    let mut other_answers: Golden = codec::decode(&golden, "golden").unwrap();
-    other_answers.answers[1].candidates += 1;
-    let forged = [
-        (scene.forged(Role::Golden, &golden, |m| m.engine.abi = 2).await, "ABI version 2"),
-        (scene.forged(Role::Golden, &golden, |m| m.format = 9).await, "bundle format version 9"),
-        (scene.forged(Role::Engine, &engine, |_| ()).await, "not valid WebAssembly"),
-        (scene.forged(Role::Engine, &importing(), |_| ()).await, "imports `env.clock`"),
-        (scene.forged(Role::Model, b"not a model", |_| ()).await, "not an ONNX file"),
-        (scene.forged(Role::Tables, b"not tables", |_| ()).await, "tables"),
-        (scene.forged(Role::Encoder, b"not it", |m| m.encoder = Digest::of(b"not it")).await, "encoder"),
-        (scene.forged(Role::Golden, &other_answers.to_bytes(), |_| ()).await, "golden request 1 has another answer"),
-        (
-            scene.forged(Role::Golden, &golden, |m| m.surface = "shortcuts".into()).await,
-            "serves a bundle of surface `shortcuts`",
-        ),
-        (scene.forged(Role::Golden, &golden, |m| m.blobs.truncate(5)).await, "0 blobs with role Golden"),
-        (scene.forged(Role::Golden, &golden, |m| m.blobs[3].size = 1 << 40).await, "at most"),
-    ];
-    for (digest, says) in forged {
-        sequence += 1;
-        scene.put_channel(&Channel { sequence, ..scene.next(digest) }).await;
-        scene.poll_refuses(says).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn snapshots_that_do_not_fit() {
-    let scene = Scene::new().await;
-    let of_another = TrainerSpec::read(Path::new(&world::spec("shortcuts"))).unwrap().features.unfitted;
-    let of_another = Tables::empty(&of_another.schema, &of_another.statistics).to_bytes();
-    for (k, (bytes, says)) in
-        [(&b"no snapshot"[..], "tables"), (&of_another, "tables do not fit the encoder")].into_iter().enumerate()
-    {
-        let mut pointer = Channel { sequence: 2 + k as u64, ..scene.pointer.clone() };
-        pointer.arms[0].tables = Some(scene.registry.put_blob(bytes).await.unwrap());
-        scene.put_channel(&pointer).await;
-        scene.poll_refuses(says).await;
-    }
-    let mut pointer = Channel { sequence: 4, ..scene.pointer.clone() };
-    pointer.arms[0].tables = Some(Digest::of(b"not there"));
-    scene.put_channel(&pointer).await;
-    scene.poll_refuses("has no blobs/").await;
+    let path = scene.folder.path().join("registry/channels/podcasts/stable");
+    let pointer = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    scene.poll_refuses("has no channels/").await;
+    std::fs::write(&path, &pointer).unwrap();
+    scene.runtime.poll().await;
+    assert_eq!(scene.status().problem, None);
+    // A refusal stays, whatever is met in between.
+    scene.put_forged(Role::Model, |_| b"not a model".to_vec(), keep).await;
+    scene.poll_refuses("not an ONNX file").await;
+    let refused = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    scene.poll_refuses("has no channels/").await;
+    std::fs::write(&path, &refused).unwrap();
+    scene.poll_refuses("not an ONNX file").await;
 }
 
 /// The smallest module with an import.
@@ -403,7 +465,49 @@ async fn bad_requests_are_named() {
         assert!(document["paths"][path].is_object(), "{path}");
     }
     assert!(edge.get("/metrics").await.contains("hearth_requests_total{surface=\"podcasts\""));
-    // Last, as the edge ends the connection.
-    let (status, _, problem) = edge.post_text(rank, format!("\"{}\"", "x".repeat(5 << 20))).await;
-    assert_eq!((status, &problem["code"]), (413, &json!("body_too_large")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_any_size_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = tokio::task::block_in_place(published);
+    copy(&source.join("keys"), &folder.path().join("keys"));
+    let edge = Edge::start(folder.path(), &[]);
+    for size in [4 << 20, (4 << 20) + 1, 100 << 20] {
+        for path in ["/v1/podcasts/rank", "/v1/interactions", "/nowhere"] {
+            let (status, _, problem) = edge.post_text(path, "x".repeat(size)).await;
+            let (expected, code) = match (size <= 4 << 20, path) {
+                (false, _) => (413, "body_too_large"),
+                (true, "/nowhere") => (404, "not_found"),
+                (true, _) => (400, "malformed_body"),
+            };
+            assert_eq!((status, &problem["code"]), (expected, &json!(code)), "{size} bytes to {path}: {problem}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = tokio::task::block_in_place(published);
+    copy(&source.join("keys"), &folder.path().join("keys"));
+    let edge = Edge::start(folder.path(), &[]);
+    let length = "content-length: 2\r\n";
+    let json = "content-type: application/json\r\n";
+    for (request, status, says) in [
+        (format!("POST /v1/a/rank HTTP/1.1\r\n{length}\r\n{{}}"), 415, "unsupported_media_type"),
+        (format!("POST /v1/%ff/rank HTTP/1.1\r\n{length}{json}\r\n{{}}"), 404, "not_found"),
+        (format!("POST /v1/a/rank HTTP/1.1\r\n{length}{json}\r\n\u{7f}\u{1}"), 400, "malformed_body"),
+        (format!("GET /v1/a/rank HTTP/1.1\r\n\r\n"), 405, "method_not_allowed"),
+        (format!("POST /v1/a/rank HTTP/1.1\r\n{json}transfer-encoding: chunked\r\n\r\nzz\r\n"), 400, "malformed_body"),
+        (
+            format!("POST /v1/a/rank HTTP/1.1\r\nexpect: 100-continue\r\n{json}content-length: 9000000000\r\n\r\n"),
+            413,
+            "body_too_large",
+        ),
+    ] {
+        let answer = edge.raw(request.replacen("HTTP/1.1\r\n", "HTTP/1.1\r\nhost: x\r\n", 1).as_bytes());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(says), "{request}: {answer}");
+        assert!(answer.contains("application/problem+json"), "{request}: {answer}");
+    }
 }

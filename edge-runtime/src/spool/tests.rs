@@ -58,3 +58,42 @@ fn corruption_before_the_end_is_an_error_with_its_place() {
     std::fs::write(&path, b"something else").unwrap();
     assert!(matches!(Spool::open(folder.path(), Settings::default()), Err(SpoolError::Corrupt { offset: 0, .. })));
 }
+
+#[test]
+fn a_damaged_length_is_no_torn_end() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[entry(1), entry(2), entry(3)], Settings::default());
+    let path = segments(folder.path()).unwrap().pop().unwrap().1;
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The first frame now seems to reach beyond the file, over the two entries behind it.
+    bytes[HEADER + 2] = 1;
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(matches!(read(folder.path()), Err(SpoolError::Corrupt { offset: 8, .. })));
+    assert!(matches!(Spool::open(folder.path(), Settings::default()), Err(SpoolError::Corrupt { offset: 8, .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "nothing was cut off");
+}
+
+#[test]
+fn only_the_last_segment_may_be_torn() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = Settings { segment_bytes: 100, ..Settings::default() };
+    write(folder.path(), &[entry(1), entry(2), entry(3), entry(4)], small);
+    let path = segments(folder.path()).unwrap()[0].1.clone();
+    let bytes = std::fs::read(&path).unwrap();
+    for length in [bytes.len() - 1, 0] {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        assert!(matches!(read(folder.path()), Err(SpoolError::Corrupt { .. })), "{length}");
+    }
+}
+
+#[test]
+fn an_entry_that_no_reader_would_take_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), Settings::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let huge = Entry::Impression(" ".repeat(MAX_PAYLOAD as usize));
+    assert!(matches!(runtime.block_on(spool.append(&[entry(1), huge])), Err(SpoolError::TooLarge { .. })));
+    runtime.block_on(spool.append(&[entry(2)])).unwrap();
+    drop(spool);
+    assert_eq!(entries(folder.path()), [entry(2)]);
+}

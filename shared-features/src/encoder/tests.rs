@@ -147,7 +147,7 @@ fn values_of_another_encoder_are_refused() {
 #[test]
 fn impossible_encoders_are_refused() {
     type Change = fn(&mut Encoder);
-    let changes: [(Change, &str); 11] = [
+    let changes: [(Change, &str); 12] = [
         (|e| e.history_length = 0, "history length 0"),
         (|e| e.history_length = 4097, "history length 4097"),
         (|e| e.width = Some(0), "a vector of 0 numbers"),
@@ -161,6 +161,13 @@ fn impossible_encoders_are_refused() {
         (
             |e| e.schema.item.push(Field { name: "huge".into(), kind: Kind::Vector(u32::MAX) }),
             "item field `huge` is a vector of 4294967295 numbers",
+        ),
+        (
+            |e| {
+                let again = Field { kind: Kind::Boolean, ..e.schema.context[0].clone() };
+                e.schema.context.push(again);
+            },
+            "context field `hour` is declared twice",
         ),
     ];
     for (change, says) in changes {

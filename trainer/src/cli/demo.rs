@@ -133,7 +133,13 @@ impl Demo {
 
     fn print_next(&self, user: &str) {
         let out = self.out.display();
+        say!(
+            "\nNot always by score: a few places are drawn, so that rare items are tried (`exploration` in the spec)."
+        );
         say!("\nNext, with what is in {out}:");
+        if let Some(commands) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
+            say!("  find them    export PATH=\"{}:$PATH\"", commands.display());
+        }
         say!(
             "  serve it     edge-runtime serve --registry {out}/registry --trust {out}/keys/root.json --channel stable --state {out}/state"
         );

@@ -46,7 +46,11 @@ impl Run for Evaluate {
         let reference = self.run.as_deref().or(self.bundle.as_deref()).unwrap_or_default();
         let bundle = Bundle::open(reference)?;
         let spec = bundle.spec()?;
+        let bar = terminal::progress("judging");
+        let moves = terminal::moves(&bar);
+        moves(0, 2);
         let labelled = Labelled::read(&self.log, &spec.features)?;
+        moves(1, 2);
         let same_log = bundle.parts.manifest().training_data == labelled.digest;
         let window = spec.features.label.window.ms;
         let indices: Vec<usize> = match (bundle.report(), same_log && self.from.is_none() && self.to.is_none()) {
@@ -63,6 +67,15 @@ impl Run for Evaluate {
             bail!("no request of {} is within --from and --to", self.log.display());
         }
         let evaluation = judge(&Scorer::new(&bundle.parts, &labelled)?, &labelled, &spec, &indices)?;
+        bar.finish_and_clear();
+        if evaluation.requests == evaluation.requests_without_positive {
+            let log = self.log.display();
+            bail!(
+                "none of the {} requests of {log} has a positive label, so nothing can be judged; \
+                 look at [label] in the spec, and whether the log has impressions and interactions",
+                evaluation.requests
+            );
+        }
         if self.json {
             return terminal::print_json(&evaluation);
         }

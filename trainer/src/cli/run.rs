@@ -60,9 +60,12 @@ impl Run for RunAll {
         } else {
             print_evaluation(&report.evaluation);
             say!("{}", published.gate);
+            if let Some(sequence) = published.sequence {
+                say!("{} is on {}/{} (sequence {sequence})", published.bundle, published.surface, self.target.channel);
+            }
         }
         if published.sequence.is_none() {
-            bail!("not published: the gate failed");
+            bail!("not published: the gate failed; improve the model, or see `trainer publish --help` for an override");
         }
         Ok(())
     }

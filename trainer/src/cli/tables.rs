@@ -36,8 +36,13 @@ pub(super) struct Tables {
 impl Run for Tables {
     fn run(self) -> Result<()> {
         let spec = TrainerSpec::read(&self.spec)?;
+        let bar = terminal::progress("making tables");
+        let moves = terminal::moves(&bar);
+        moves(0, 2);
         let data = Data::open(&self.data)?;
+        moves(1, 2);
         let published = publish::tables(&spec, &data, &self.target.open()?, self.as_of)?;
+        bar.finish_and_clear();
         if self.json {
             return terminal::print_json(&published);
         }

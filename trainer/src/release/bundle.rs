@@ -113,7 +113,8 @@ impl Bundle {
     /// # Errors
     /// A registry without a release record of this bundle.
     pub fn spec(&self) -> Result<TrainerSpec> {
-        Ok(TrainerSpec::parse(self.spec_text()?)?)
+        TrainerSpec::parse(self.spec_text()?)
+            .with_context(|| format!("the spec that bundle {} was made with", self.digest()))
     }
 
     /// The text of the spec it was made with.

@@ -30,7 +30,7 @@ pub fn requests(encoder: &Encoder, tables: &Tables) -> Call {
         let rows = candidates.len();
         let request = Request {
             id: format!("golden-{k}"),
-            ts: now + (k as i64) * 3_600_000,
+            ts: now.saturating_add((k as i64) * 3_600_000),
             offset_min: (random.below(25) as i16 - 12) * 60,
             user: columns(&encoder.schema.user, 1, now, &mut random),
             context: columns(&encoder.schema.context, 1, now, &mut random),
@@ -113,6 +113,23 @@ fn column(kind: Kind, rows: usize, now: i64, random: &mut Random) -> Column {
                 })
                 .collect();
             Column::Vector(Vectors { width, data })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_at_the_ends_of_time_have_golden_requests_too() {
+        let spec = crate::spec::TrainerSpec::parse(include_str!("../../specs/podcasts.toml")).unwrap();
+        let encoder = spec.features.unfitted;
+        for valid_from in [i64::MIN, 0, i64::MAX] {
+            let tables = Tables { valid_from, ..Tables::empty(&encoder.schema, &encoder.statistics) };
+            let call = requests(&encoder, &tables);
+            assert_eq!(call.requests.len() as u64, REQUESTS);
+            assert_eq!(call.check(&encoder.schema), Ok(()));
         }
     }
 }

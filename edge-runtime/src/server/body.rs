@@ -1,0 +1,59 @@
+//! Request bodies: read to their end before anything is answered, so that every client is there to hear the answer.
+//!
+//! A server that answers and closes while a client still sends makes the client's system drop the answer.
+//! So the rest of a body that is too large is read and thrown away, up to a bound in bytes and in time.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+
+use super::ServerError;
+
+/// Largest body, in bytes.
+pub(super) const MAX: usize = 4 << 20;
+/// Most bytes of a larger body that are read and thrown away before it is refused.
+const MAX_DRAINED: usize = 256 << 20;
+/// Longest time that this takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads the whole body, and hands the request on where it is not too large.
+pub(super) async fn read_whole(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match read(&parts.headers, body).await {
+        Ok(bytes) => next.run(Request::from_parts(parts, bytes.into())).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, ServerError> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let announced: Option<usize> = header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    let asks_first = header(header::EXPECT).is_some_and(|what| what.eq_ignore_ascii_case("100-continue"));
+    if asks_first && announced.is_some_and(|length| length > MAX) {
+        // The client has not begun to send.
+        return Err(ServerError::TooLarge);
+    }
+    let mut stream = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|e| ServerError::Body(format!("the body broke off: {e}")))?;
+        if bytes.len() + chunk.len() > MAX {
+            let mut drained = bytes.len() + chunk.len();
+            let drain = async {
+                while let (true, Some(Ok(chunk))) = (drained < MAX_DRAINED, stream.next().await) {
+                    drained += chunk.len();
+                }
+            };
+            // Whoever sends more or longer than this is refused in the middle of it.
+            let _ = tokio::time::timeout(PATIENCE, drain).await;
+            return Err(ServerError::TooLarge);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
