@@ -16,7 +16,7 @@ use shared_features::digest::Digest;
 use shared_features::encoder::Values;
 use shared_features::floats::Floats;
 use shared_features::rank::Ranked;
-use shared_features::wire::{Call, Description, Extracted, Load, Op, Reply};
+use shared_features::wire::{Call, Description, Explanation, Extracted, Load, Op, Reply};
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 use crate::bundle::{EngineError, check_engine};
@@ -234,6 +234,14 @@ impl Guest {
             return Err(HostError::Reply { reason });
         }
         Ok(ranked)
+    }
+
+    /// What each number of a vector adds to the score of each candidate.
+    ///
+    /// # Errors
+    /// The engine fails or refuses a request.
+    pub fn explain(&self, call: &Call) -> Result<Explanation, HostError> {
+        self.call(Op::Explain, call)
     }
 
     /// Starts an instance as a call does, for measuring what that takes.

@@ -8,7 +8,7 @@ use shared_features::floats::Floats;
 use shared_features::policy::{Policy, PolicyError};
 use shared_features::rank::{Parts, Ranked, Scored};
 use shared_features::tables::{Tables, TablesError};
-use shared_features::wire::{ABI, Call, Description, Extracted, Load, Op, Reply};
+use shared_features::wire::{ABI, Call, Description, Explanation, Extracted, Load, Op, Reply};
 
 use crate::onnx::{Model, ModelError};
 
@@ -144,6 +144,16 @@ impl Engine {
             .collect())
     }
 
+    /// What each number of a vector adds to the score of each candidate.
+    ///
+    /// # Errors
+    /// No model, or a request that does not fit the schema, by name.
+    pub fn explain(&self, call: &Call) -> Reply<Explanation> {
+        self.model()?;
+        call.check(&self.encoder.schema)?;
+        Err("this engine cannot explain yet".into())
+    }
+
     fn parts(&self) -> Parts<'_> {
         Parts { encoder: &self.encoder, policy: &self.policy, tables: &self.tables }
     }
@@ -172,6 +182,7 @@ pub fn dispatch(engine: &Reply<Engine>, op: u32, message: &[u8]) -> Vec<u8> {
             let vectors = || codec::decode::<Floats>(message, "vectors").map_err(|e| e.to_string());
             codec::encode(&engine.and_then(|e| e.score(&vectors()?.0)).map(Floats))
         }
+        Some(Op::Explain) => codec::encode(&engine.and_then(|e| e.explain(&read(message)?))),
         None => codec::encode(&Reply::<()>::Err(format!("there is no op {op}"))),
     }
 }
