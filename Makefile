@@ -13,7 +13,7 @@ DATA ?=
 HOSTS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hearth/hosts
 export HEARTH_HOSTS := $(HOSTS)
 
-.PHONY: help setup hosts peers demo test lint bench engine real null docs
+.PHONY: help setup hosts peers demo test lint bench engine real null soak docs
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -62,6 +62,9 @@ real: setup ## the reference results on real data: make real DATA=FOLDER
 
 null: setup ## the leak test: 3 surfaces x 20 seeds of a world without signal
 	HEARTH_NULL_SEEDS=20 $(CARGO) test --workspace --locked --test simulator -- --nocapture null
+
+soak: setup ## a million calls of one engine: its memory must not grow
+	HEARTH_SOAK_CALLS=$${HEARTH_SOAK_CALLS:-1000000} $(CARGO) test --release --package hearth-tests --locked --test soak -- --nocapture
 
 docs: setup ## the reference of every crate
 	$(CARGO) doc --workspace --no-deps --locked
