@@ -17,7 +17,7 @@ TIME ?= 600
 FUZZ ?= $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 NIGHTLY ?= nightly
 
-.PHONY: help setup hosts peers demo test lint bench engine real null fuzz docs
+.PHONY: help setup hosts peers demo test lint bench engine real null fuzz soak docs
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -80,6 +80,9 @@ fuzz: setup ## fuzz all that reads bytes, each target for TIME seconds: make fuz
 	    "tests/fuzz/found/$$target" "tests/fuzz/corpus/$$target" -- \
 	    -max_total_time=$(TIME) -timeout=20 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1; \
 	done
+
+soak: setup ## a million calls of one engine: its memory must not grow
+	HEARTH_SOAK_CALLS=$${HEARTH_SOAK_CALLS:-1000000} $(CARGO) test --release --package hearth-tests --locked --test soak -- --nocapture
 
 docs: setup ## the reference of every crate
 	$(CARGO) doc --workspace --no-deps --locked

@@ -17,7 +17,7 @@ use shared_features::digest::Digest;
 use shared_features::encoder::Values;
 use shared_features::floats::Floats;
 use shared_features::rank::Ranked;
-use shared_features::wire::{Call, Description, Extracted, Load, Op, Reply};
+use shared_features::wire::{Call, Description, Explained, Explanation, Extracted, Load, Op, Reply};
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 use crate::bundle::{EngineError, check_engine};
@@ -35,6 +35,9 @@ const CONCURRENT: u32 = 1_000;
 const MAX_MEMORY: usize = 1 << 30;
 /// Bytes of a slot that stay with the process between two uses.
 const KEPT: usize = 16 << 20;
+
+/// How many times longer than another call explaining may take: it follows every path of every tree.
+const EXPLAIN: u32 = 40;
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(1);
@@ -258,6 +261,32 @@ impl Guest {
         Ok(ranked)
     }
 
+    /// What each number of a vector adds to the score of each candidate.
+    ///
+    /// # Errors
+    /// The engine fails or refuses a request.
+    pub fn explain(&self, call: &Call) -> Result<Explanation, HostError> {
+        let limits = Limits { call: self.limits.call * EXPLAIN, ..self.limits };
+        let explanation: Explanation = self.call_within(&limits, Op::Explain, call)?;
+        if explanation.requests.len() != call.requests.len() {
+            let reason = format!("{} answers to {} requests", explanation.requests.len(), call.requests.len());
+            return Err(HostError::Reply { reason });
+        }
+        let slots = explanation.slots.len();
+        let is_whole = |e: &Explained| {
+            [e.scores.len(), e.raw.len()] == [e.items.len(); 2] && e.contributions.len() == e.items.len() * slots
+        };
+        if !explanation.requests.iter().all(is_whole) {
+            return Err(HostError::Reply { reason: "its lists have different lengths".into() });
+        }
+        Ok(explanation)
+    }
+
+    /// Linear memory of all instances that are kept, in bytes.
+    pub fn kept_memory(&self) -> usize {
+        lock(&self.idle).iter().map(Instance::memory_bytes).sum()
+    }
+
     /// Starts an instance as a call does, for measuring what that takes.
     ///
     /// # Errors
@@ -267,12 +296,21 @@ impl Guest {
     }
 
     fn call<M: Serialize, R: DeserializeOwned>(&self, op: Op, message: &M) -> Result<R, HostError> {
+        self.call_within(&self.limits, op, message)
+    }
+
+    fn call_within<M: Serialize, R: DeserializeOwned>(
+        &self,
+        limits: &Limits,
+        op: Op,
+        message: &M,
+    ) -> Result<R, HostError> {
         let idle = lock(&self.idle).pop();
         let mut instance = match idle {
             Some(instance) => instance,
-            None => self.image.start(&self.host.engine, &self.limits, self.limits.call)?,
+            None => self.image.start(&self.host.engine, limits, limits.call)?,
         };
-        let reply = instance.call(op, &codec::encode(message), &self.limits)?;
+        let reply = instance.call(op, &codec::encode(message), limits)?;
         let reply: Reply<R> = codec::decode(&reply, "reply").map_err(|e| HostError::Reply { reason: e.to_string() })?;
         if self.limits.keep {
             lock(&self.idle).push(instance);

@@ -24,10 +24,12 @@ use crate::store::Store;
 
 mod answer;
 mod error;
+mod explain;
 mod serving;
 
 pub use answer::{Answer, RankedItem};
 pub use error::{AnswerError, OpenError};
+pub use explain::{ExplainAnswer, ExplainedItem, FeatureContribution};
 
 use answer::slate;
 use serving::Serving;
@@ -161,17 +163,38 @@ impl Runtime {
     /// A request that is refused, or a surface without a bundle. A failing model is no error: the fallback answers.
     pub async fn rank(self: &Arc<Self>, mut event: RequestEvent) -> Result<Answer, AnswerError> {
         let arrived = now_ms();
-        if event.id.is_empty() {
-            event.id = ulid::Ulid::new().to_string();
-        }
-        event.check()?;
-        check_time(event.ts, arrived)?;
-        let serving = self.serving(&event.surface)?;
+        let serving = self.accept(&mut event, arrived)?;
         let runtime = Arc::clone(self);
         let answered = tokio::task::spawn_blocking(move || runtime.answer(&serving, event, arrived)).await;
         let (record, answer) = answered.map_err(|_| AnswerError::Stopping)??;
         self.spool.append(&[Entry::Rows(Box::new(record))]).await?;
         Ok(answer)
+    }
+
+    /// Says what each feature adds to the score of each candidate of a request; nothing is written.
+    ///
+    /// # Errors
+    /// A request that is refused, a surface without a bundle, or an engine that fails: no fallback explains.
+    pub async fn explain(self: &Arc<Self>, mut event: RequestEvent) -> Result<ExplainAnswer, AnswerError> {
+        let serving = self.accept(&mut event, now_ms())?;
+        let runtime = Arc::clone(self);
+        let explained = tokio::task::spawn_blocking(move || {
+            let arm = serving.arm_for(&event.user);
+            let request = Request::new(&event, None, &arm.encoder.schema)?;
+            let view = runtime.store.history(&event.user)?.view(event.ts, arm.encoder.history_length);
+            Ok(arm.explain(arm.snapshot_for(event.ts), event, request, view)?)
+        });
+        explained.await.map_err(|_| AnswerError::Stopping)?
+    }
+
+    /// Checks a request and gives it an id; what serves its surface.
+    fn accept(&self, event: &mut RequestEvent, now: i64) -> Result<Arc<Serving>, AnswerError> {
+        if event.id.is_empty() {
+            event.id = ulid::Ulid::new().to_string();
+        }
+        event.check()?;
+        check_time(event.ts, now)?;
+        self.serving(&event.surface)
     }
 
     /// Takes impressions; they are in the spool when this returns.

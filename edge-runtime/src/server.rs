@@ -27,7 +27,7 @@ struct App {
     metrics: PrometheusHandle,
 }
 
-/// The body of a rank request; the surface is in the path.
+/// The body of a request to rank or to explain; the surface is in the path.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RankBody {
@@ -48,6 +48,22 @@ struct RankBody {
     candidates: Vec<Candidate>,
     #[serde(default)]
     exclude: Vec<String>,
+}
+
+impl RankBody {
+    fn event(self, surface: String) -> RequestEvent {
+        RequestEvent {
+            id: self.id,
+            ts: self.ts.unwrap_or_else(now_ms),
+            offset_min: self.offset_min,
+            user: self.user,
+            surface,
+            attributes: self.attributes,
+            context: self.context,
+            candidates: self.candidates,
+            exclude: self.exclude,
+        }
+    }
 }
 
 /// An error as RFC 9457 has it.
@@ -76,6 +92,7 @@ enum ServerError {
 pub fn router(runtime: Arc<Runtime>, metrics: PrometheusHandle) -> Router {
     Router::new()
         .route("/v1/{surface}/rank", post(rank))
+        .route("/v1/{surface}/explain", post(explain))
         .route("/v1/impressions", post(impressions))
         .route("/v1/interactions", post(interactions))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -99,18 +116,16 @@ async fn rank(
     // A surface that is not UTF-8 is none.
     let Path(surface) = surface.map_err(|_| ServerError::NotFound)?;
     let body: RankBody = parse(body)?;
-    let event = RequestEvent {
-        id: body.id,
-        ts: body.ts.unwrap_or_else(now_ms),
-        offset_min: body.offset_min,
-        user: body.user,
-        surface,
-        attributes: body.attributes,
-        context: body.context,
-        candidates: body.candidates,
-        exclude: body.exclude,
-    };
-    Ok(Json(app.runtime.rank(event).await?).into_response())
+    Ok(Json(app.runtime.rank(body.event(surface)).await?).into_response())
+}
+
+async fn explain(
+    State(app): State<App>,
+    Path(surface): Path<String>,
+    body: Result<Json<serde_json::Value>, JsonRejection>,
+) -> Result<Response, ServerError> {
+    let body: RankBody = parse(body)?;
+    Ok(Json(app.runtime.explain(body.event(surface)).await?).into_response())
 }
 
 async fn impressions(
@@ -191,6 +206,7 @@ impl IntoResponse for ServerError {
                 AnswerError::Future { .. } => {
                     (StatusCode::UNPROCESSABLE_ENTITY, "future_timestamp", "Timestamp in the future")
                 }
+                AnswerError::Explain(_) => (StatusCode::INTERNAL_SERVER_ERROR, "explain_failed", "Explaining failed"),
                 AnswerError::Spool(_) | AnswerError::Store(_) => {
                     (StatusCode::INTERNAL_SERVER_ERROR, "storage_failed", "Storage failed")
                 }

@@ -83,6 +83,15 @@ pub struct Values {
     pub columns: Vec<Column>,
 }
 
+/// One number of a vector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The feature it belongs to.
+    pub feature: String,
+    /// Its own name, such as `country=US`; the feature's where the feature is one number.
+    pub name: String,
+}
+
 /// Why an encoder cannot be used, or values do not fit it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -322,19 +331,22 @@ impl Encoder {
         Ok(vectors)
     }
 
-    /// A name for each number of a vector, such as `country=US`.
-    pub fn slots(&self) -> Vec<String> {
+    /// The numbers of a vector, in order.
+    pub fn slots(&self) -> Vec<Slot> {
         let declared = Declared { schema: &self.schema, statistics: &self.statistics };
-        let mut names = Vec::new();
+        let mut slots = Vec::new();
         for feature in self.features.iter().filter(|f| f.encode) {
+            let slot = |name| Slot { feature: feature.name.clone(), name };
             let named = feature.steps.iter().rev().find_map(Step::slots);
             match (named, feature.source.kind(&declared)) {
-                (Some(slots), _) => names.extend(slots.iter().map(|s| format!("{}={s}", feature.name))),
-                (None, Ok(Kind::Vector(width))) => names.extend((0..width).map(|i| format!("{}[{i}]", feature.name))),
-                _ => names.push(feature.name.clone()),
+                (Some(names), _) => slots.extend(names.iter().map(|s| slot(format!("{}={s}", feature.name)))),
+                (None, Ok(Kind::Vector(width))) => {
+                    slots.extend((0..width).map(|i| slot(format!("{}[{i}]", feature.name))));
+                }
+                _ => slots.push(slot(feature.name.clone())),
             }
         }
-        names
+        slots
     }
 
     /// The scores of a baseline, a number a row; a missing operand gives a missing score.

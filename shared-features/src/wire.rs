@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::encoder::Values;
+use crate::encoder::{Slot, Values};
 use crate::floats::Floats;
 use crate::history::HistoryView;
 use crate::rank::Ranked;
@@ -25,6 +25,8 @@ pub enum Op {
     Score = 3,
     /// [`Call`] -> [`Ranked`] of each request.
     Rank = 4,
+    /// [`Call`] -> [`Explanation`] of the candidates of each request.
+    Explain = 5,
 }
 
 /// What `hearth_load` gets: the parts of a bundle that answers depend on.
@@ -68,6 +70,49 @@ pub struct Extracted {
     pub values: Values,
 }
 
+/// What each number of a vector adds to the score of each candidate.
+///
+/// Scores are explained *before* a final logistic function: `base` plus a candidate's contributions is its `raw` score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// How contributions were found.
+    pub method: ExplainMethod,
+    /// The numbers of a vector, in order.
+    pub slots: Vec<Slot>,
+    /// The raw score before any feature is known: the expected one of trees, else that of a vector of zeros.
+    pub base: f32,
+    /// One for each request of the call.
+    pub requests: Vec<Explained>,
+}
+
+/// How contributions are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExplainMethod {
+    /// Trees: exact Shapley values of path-dependent expectations.
+    TreeShap,
+    /// Linear models: coefficient times number.
+    Linear,
+    /// Other models: what is lost without a number, scaled to sum to the score.
+    Occlusion,
+}
+
+/// The candidates of one request, explained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explained {
+    /// All candidates, in their order before ranking.
+    pub items: Vec<String>,
+    /// Scores, as ranking uses them.
+    #[serde(with = "crate::floats")]
+    pub scores: Vec<f32>,
+    /// Scores before a final logistic function; the same as `scores` where the model has none.
+    #[serde(with = "crate::floats")]
+    pub raw: Vec<f32>,
+    /// What each slot adds, `f32[items, slots]`, row-major.
+    #[serde(with = "crate::floats")]
+    pub contributions: Vec<f32>,
+}
+
 /// What an engine is and holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
@@ -94,6 +139,8 @@ pub type ExtractReply = Reply<Vec<Extracted>>;
 pub type NumbersReply = Reply<Floats>;
 /// The reply to [`Op::Rank`].
 pub type RankReply = Reply<Vec<Ranked>>;
+/// The reply to [`Op::Explain`].
+pub type ExplainReply = Reply<Explanation>;
 /// The reply to [`Op::Describe`] and, as a status with a reason, to `hearth_load`.
 pub type DescribeReply = Reply<Description>;
 
@@ -106,6 +153,7 @@ impl Op {
             2 => Some(Op::Encode),
             3 => Some(Op::Score),
             4 => Some(Op::Rank),
+            5 => Some(Op::Explain),
             _ => None,
         }
     }

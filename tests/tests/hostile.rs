@@ -452,9 +452,17 @@ async fn bad_requests_are_named() {
     // It still answers, and numbers at the edge of f64 and odd strings are only data.
     let odd = json!({ "user": "\u{0}é", "ts": i64::MIN + 1, "candidates": [{ "item": "\u{1F3A7}" }], "context": { "device": "" } });
     assert_eq!(edge.post(rank, &odd).await.unwrap().0, 200);
+    let (status, explained) = edge.post(&rank.replace("/rank", "/explain"), &odd).await.unwrap();
+    assert_eq!((status, &explained["method"]), (200, &json!("tree_shap")), "{explained}");
+    let item = &explained["items"][0];
+    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("no number: {explained}"));
+    let features = item["features"].as_array().unwrap();
+    let sum = features.iter().map(|f| number(&f["contribution"])).sum::<f64>() + number(&explained["base"]);
+    assert!((sum - number(&item["raw"])).abs() < 1e-4, "contributions sum to the score: {explained}");
     let document: Value = serde_json::from_str(&edge.get("/openapi.json").await).unwrap();
     for path in [
         "/v1/{surface}/rank",
+        "/v1/{surface}/explain",
         "/v1/impressions",
         "/v1/interactions",
         "/healthz",

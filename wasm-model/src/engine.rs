@@ -5,11 +5,14 @@
 use shared_features::codec;
 use shared_features::encoder::{Encoder, EncoderError, Values};
 use shared_features::floats::Floats;
+use shared_features::numeric;
 use shared_features::policy::{Policy, PolicyError};
 use shared_features::rank::{Parts, Ranked, Scored};
+use shared_features::request::Request;
 use shared_features::tables::{Tables, TablesError};
-use shared_features::wire::{ABI, Call, Description, Extracted, Load, Op, Reply};
+use shared_features::wire::{ABI, Call, Description, Explained, Explanation, Extracted, Load, Op, Reply};
 
+use crate::explain::Explainer;
 use crate::onnx::{Model, ModelError};
 
 /// A loaded bundle.
@@ -144,6 +147,37 @@ impl Engine {
             .collect())
     }
 
+    /// What each number of a vector adds to the score of each candidate.
+    ///
+    /// # Errors
+    /// No model, or a request that does not fit the schema, by name.
+    pub fn explain(&self, call: &Call) -> Reply<Explanation> {
+        let (model, _) = self.model()?;
+        call.check(&self.encoder.schema)?;
+        let parts = self.parts();
+        let explainer = Explainer::new(model);
+        let explain = |(history, request): &(u32, Request)| {
+            let (scene, _) = parts.scene(&call.histories[*history as usize], request);
+            let vectors = self.encoder.encode(&self.encoder.extract(&scene)).map_err(|e| e.to_string())?;
+            let (mut scores, mut raw) = (Vec::with_capacity(scene.rows()), Vec::with_capacity(scene.rows()));
+            model.score(&vectors, &mut scores);
+            model.raw(&vectors, &mut raw);
+            let stored = |scores: Vec<f32>| scores.into_iter().map(numeric::store_f32).collect();
+            Ok(Explained {
+                items: scene.candidates.iter().map(|item| (*item).to_owned()).collect(),
+                scores: stored(scores),
+                raw: stored(raw),
+                contributions: explainer.contributions(&vectors),
+            })
+        };
+        Ok(Explanation {
+            method: explainer.method(),
+            slots: self.encoder.slots(),
+            base: explainer.base(),
+            requests: call.requests.iter().map(explain).collect::<Reply<_>>()?,
+        })
+    }
+
     fn parts(&self) -> Parts<'_> {
         Parts { encoder: &self.encoder, policy: &self.policy, tables: &self.tables }
     }
@@ -172,6 +206,7 @@ pub fn dispatch(engine: &Reply<Engine>, op: u32, message: &[u8]) -> Vec<u8> {
             let vectors = || codec::decode::<Floats>(message, "vectors").map_err(|e| e.to_string());
             codec::encode(&engine.and_then(|e| e.score(&vectors()?.0)).map(Floats))
         }
+        Some(Op::Explain) => codec::encode(&engine.and_then(|e| e.explain(&read(message)?))),
         None => codec::encode(&Reply::<()>::Err(format!("there is no op {op}"))),
     }
 }

@@ -10,6 +10,7 @@ mod protobuf;
 mod tree;
 
 use graph::{Graph, Node};
+pub(crate) use tree::{Forest, KeptNode, MAX_DEPTH};
 
 /// Newest operator set of the default domain.
 const MAX_OPSET: i64 = 24;
@@ -28,6 +29,14 @@ enum ModelKind {
     Tree(tree::Ensemble),
     Linear(linear::Linear),
     Dense(dense::Chain),
+}
+
+/// What a model computes, where explaining it exactly needs to look inside.
+pub(crate) enum Exact<'a> {
+    /// `base + scale * sum of leaves`.
+    Trees { forest: &'a Forest, base: f64, scale: f64 },
+    /// `sum(x * coefficient) + intercept`.
+    Linear { coefficients: &'a [f32], intercept: f32 },
 }
 
 /// What a model is.
@@ -126,6 +135,29 @@ impl Model {
         }
     }
 
+    /// Like [`Model::score`], before a final logistic function of trees or of a linear model.
+    pub fn raw(&self, x: &[f32], out: &mut Vec<f32>) {
+        match &self.kind {
+            ModelKind::Tree(trees) => trees.raw(x, self.width, out),
+            ModelKind::Linear(linear) => out.extend(x.chunks_exact(self.width).map(|row| linear.raw(row) as f32)),
+            ModelKind::Dense(chain) => chain.score(x, self.width, out),
+        }
+    }
+
+    /// Numbers in a vector.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// How the raw score comes about; `None` where it can only be asked for.
+    pub(crate) fn exact(&self) -> Option<Exact<'_>> {
+        match &self.kind {
+            ModelKind::Tree(trees) => trees.exact(),
+            ModelKind::Linear(linear) => Some(linear.exact()),
+            ModelKind::Dense(_) => None,
+        }
+    }
+
     /// Whether a missing number means something to this model.
     pub fn handles_missing(&self) -> bool {
         matches!(self.kind, ModelKind::Tree(_))
@@ -167,4 +199,4 @@ fn logistic(x: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -122,6 +122,11 @@ impl Instance {
             .collect()
     }
 
+    /// The linear memory it has grown to, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory.data_size(&self.store)
+    }
+
     /// Runs an op and copies its reply out.
     pub(super) fn call(&mut self, op: Op, message: &[u8], limits: &Limits) -> Result<Vec<u8>, HostError> {
         self.store.set_epoch_deadline(ticks(limits.call));

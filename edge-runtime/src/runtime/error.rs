@@ -73,6 +73,9 @@ pub enum AnswerError {
         /// How far.
         ahead_ms: i64,
     },
+    /// The engine cannot explain; nothing else could.
+    #[error(transparent)]
+    Explain(#[from] HostError),
     /// The spool does not take it.
     #[error(transparent)]
     Spool(#[from] SpoolError),

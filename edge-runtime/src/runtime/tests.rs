@@ -162,6 +162,8 @@ async fn the_fallback_answers(surface: &str, failure: &[Instruction<'static>]) {
     let runtime = Arc::new(Runtime::open(settings).await.unwrap());
     runtime.poll().await;
     assert_eq!(runtime.status()[surface].problem, None, "it passes its self-test");
+    let error = runtime.explain(request(surface, &[("long", 60.0)])).await.unwrap_err();
+    assert!(matches!(error, AnswerError::Explain(_)), "no fallback explains, and nothing is logged: {error}");
     for _ in 0..3 {
         let answer = runtime.rank(request(surface, &[("long", 60.0), ("short", 5.0), ("middle", 30.0)])).await.unwrap();
         let items: Vec<&str> = answer.items.iter().map(|i| i.item.as_str()).collect();

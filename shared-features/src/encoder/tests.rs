@@ -91,7 +91,8 @@ fn every_feature_has_its_place_and_every_number_a_name() {
         "hashed=2",
         "size",
     ];
-    assert_eq!(encoder.slots(), slots);
+    assert_eq!(encoder.slots().iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), slots);
+    assert_eq!(encoder.slots()[7].feature, "genre");
     assert_eq!(encoder.width, Some(slots.len() as u32));
     let vectors = encoder.encode(&values()).unwrap();
     let rows: Vec<&[f32]> = vectors.chunks(slots.len()).collect();

@@ -30,6 +30,8 @@ pub struct TreeNode {
     /// Indices of the children; `None` for a leaf.
     children: Option<(u32, u32)>,
     weight: f32,
+    /// How much of the training data came here.
+    cover: f32,
 }
 
 impl TreeNode {
@@ -41,6 +43,7 @@ impl TreeNode {
             missing_left: node.default_left,
             children: (!node.is_leaf()).then_some((node.left as u32, node.right as u32)),
             weight: node.leaf_value * scale,
+            cover: rounded(node.sum_hess),
         }
     }
 
@@ -48,6 +51,11 @@ impl TreeNode {
     pub(super) fn weight(&self) -> f64 {
         if self.children.is_none() { f64::from(self.weight) } else { 0.0 }
     }
+}
+
+/// A positive number to 8 significant bits: as good for an expectation, and much smaller in a compressed file.
+fn rounded(cover: f32) -> f32 {
+    f32::from_bits((cover.to_bits() + 0x8000) & 0xffff_0000)
 }
 
 /// A TreeEnsembleRegressor: the sum of trees and a base.
@@ -64,6 +72,7 @@ pub fn trees(n_features: usize, trees: &[Vec<TreeNode>], base: f32) -> Vec<u8> {
             columns.modes.push(if leaf { b"LEAF".to_vec() } else { b"BRANCH_LT".to_vec() });
             columns.if_true.push(i64::from(left));
             columns.if_false.push(i64::from(right));
+            columns.covers.push(node.cover);
             columns.missing.push(i64::from(!leaf && node.missing_left));
             if leaf {
                 columns.leaf_trees.push(tree as i64);
@@ -82,6 +91,7 @@ pub fn trees(n_features: usize, trees: &[Vec<TreeNode>], base: f32) -> Vec<u8> {
         ints("nodes_nodeids", columns.ids),
         ints("nodes_featureids", columns.features),
         floats("nodes_values", columns.thresholds),
+        floats("nodes_hitrates", columns.covers),
         strings("nodes_modes", columns.modes),
         ints("nodes_truenodeids", columns.if_true),
         ints("nodes_falsenodeids", columns.if_false),
@@ -111,6 +121,7 @@ struct Columns {
     ids: Vec<i64>,
     features: Vec<i64>,
     thresholds: Vec<f32>,
+    covers: Vec<f32>,
     modes: Vec<Vec<u8>>,
     if_true: Vec<i64>,
     if_false: Vec<i64>,

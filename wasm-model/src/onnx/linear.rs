@@ -1,7 +1,7 @@
 //! LinearRegressor: `sum(x * coefficient) + intercept`, in `f64` in index order, rounded once.
 
 use super::graph::Node;
-use super::{ModelDescription, ModelError, logistic};
+use super::{Exact, ModelDescription, ModelError, logistic};
 
 #[derive(Debug)]
 pub(super) struct Linear {
@@ -39,12 +39,21 @@ impl Linear {
     }
 
     pub(super) fn score(&self, row: &[f32]) -> f32 {
+        let sum = self.raw(row);
+        (if self.logistic { logistic(sum) } else { sum }) as f32
+    }
+
+    /// The sum, before a logistic function.
+    pub(super) fn raw(&self, row: &[f32]) -> f64 {
         let mut sum = 0.0;
         for (x, w) in row.iter().zip(&self.coefficients) {
             sum += f64::from(*x) * f64::from(*w);
         }
-        sum += f64::from(self.intercept);
-        (if self.logistic { logistic(sum) } else { sum }) as f32
+        sum + f64::from(self.intercept)
+    }
+
+    pub(super) fn exact(&self) -> Exact<'_> {
+        Exact::Linear { coefficients: &self.coefficients, intercept: self.intercept }
     }
 
     pub(super) fn describe(&self) -> ModelDescription {

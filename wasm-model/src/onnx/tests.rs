@@ -96,14 +96,14 @@ fn model(nodes: &[Message], initializers: &[Message], width: i64, ml_opset: i64)
 
 /// A node of a test's tree: a leaf's weight, or mode, feature, threshold, missing, if true, if false.
 #[derive(Clone, Debug)]
-enum Tree {
+pub(crate) enum Tree {
     Leaf(f32),
     Split(&'static str, i64, f32, bool, Box<Tree>, Box<Tree>),
 }
 
 /// The arrays of a TreeEnsembleRegressor.
 #[derive(Clone, Default)]
-struct Arrays {
+pub(crate) struct Arrays {
     trees: Vec<i64>,
     ids: Vec<i64>,
     features: Vec<i64>,
@@ -116,12 +116,13 @@ struct Arrays {
     leaf_ids: Vec<i64>,
     targets: Vec<i64>,
     weights: Vec<f32>,
-    more: Vec<(&'static str, &'static str)>,
-    base: Vec<f32>,
+    pub(crate) more: Vec<(&'static str, &'static str)>,
+    pub(crate) base: Vec<f32>,
+    pub(crate) hitrates: Vec<f32>,
 }
 
 impl Arrays {
-    fn of(trees: &[Tree]) -> Arrays {
+    pub(crate) fn of(trees: &[Tree]) -> Arrays {
         let mut arrays = Arrays::default();
         for (id, tree) in trees.iter().enumerate() {
             arrays.add(id as i64, tree, &mut 0);
@@ -159,7 +160,12 @@ impl Arrays {
         id
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.bytes_for(2)
+    }
+
+    /// The file for vectors of `width` numbers.
+    pub(crate) fn bytes_for(&self, width: i64) -> Vec<u8> {
         let mut attributes = vec![
             ints("nodes_treeids", &self.trees),
             ints("nodes_nodeids", &self.ids),
@@ -174,18 +180,25 @@ impl Arrays {
             ints("target_ids", &self.targets),
             floats("target_weights", &self.weights),
             floats("base_values", &self.base),
+            floats("nodes_hitrates", &self.hitrates),
         ];
         attributes.extend(self.more.iter().map(|(name, value)| text(name, value)));
-        model(&[node("ai.onnx.ml", "TreeEnsembleRegressor", &["features"], "score", &attributes)], &[], 2, 3)
+        model(&[node("ai.onnx.ml", "TreeEnsembleRegressor", &["features"], "score", &attributes)], &[], width, 3)
     }
 }
 
-fn leaf(weight: f32) -> Box<Tree> {
+pub(crate) fn leaf(weight: f32) -> Box<Tree> {
     Box::new(Tree::Leaf(weight))
 }
 
 fn stump(mode: &'static str, missing: bool) -> Tree {
     Tree::Split(mode, 1, 0.5, missing, leaf(1.0), leaf(-1.0))
+}
+
+/// `relu(weights . x + bias)` of two numbers.
+pub(crate) fn dense(weights: &[f32; 2], bias: f32) -> Vec<u8> {
+    let nodes = [node("", "Gemm", &["features", "w", "b"], "h", &[]), node("", "Relu", &["h"], "score", &[])];
+    model(&nodes, &[tensor("w", &[2, 1], weights), tensor("b", &[1], &[bias])], 2, 3)
 }
 
 fn score(bytes: &[u8], row: &[f32]) -> f32 {
@@ -356,14 +369,14 @@ fn other_interfaces_operators_and_versions_are_refused_by_name() {
     refused(b"not a model", "not an ONNX file");
 }
 
-fn any_number() -> impl Strategy<Value = f32> {
+pub(crate) fn any_number() -> impl Strategy<Value = f32> {
     prop_oneof![
         4 => -2.0f32..2.0,
         1 => prop::sample::select(vec![0.0, -0.0, 0.5, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-40, f32::MAX]),
     ]
 }
 
-fn any_tree() -> impl Strategy<Value = Tree> {
+pub(crate) fn any_tree() -> impl Strategy<Value = Tree> {
     let modes = vec!["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"];
     (-1.0f32..1.0).prop_map(Tree::Leaf).prop_recursive(6, 40, 2, move |inner| {
         let threshold = any_number().prop_filter("thresholds are not NaN", |x| !x.is_nan());

@@ -7,14 +7,16 @@
 //! - [`walk`]: larger ones and those with `==`, from the root down, eight rows at a time.
 
 use super::graph::Node;
-use super::{ModelDescription, ModelError, logistic};
+use super::{Exact, ModelDescription, ModelError, logistic};
 
 mod bits;
+mod forest;
 mod lanes;
 mod read;
 mod shape;
 mod walk;
 
+pub(crate) use forest::{Forest, MAX_DEPTH, Node as KeptNode};
 use shape::Tree;
 
 /// Rows that go through the trees together.
@@ -31,6 +33,8 @@ pub(super) struct Ensemble {
     logistic: bool,
     depth: u32,
     leaves: u32,
+    /// For explaining; `None` where trees are too deep.
+    forest: Option<Forest>,
 }
 
 /// Neighbouring trees that one kernel runs.
@@ -51,12 +55,27 @@ impl Ensemble {
             base: file.base,
             scale: if file.average { 1.0 / trees.len() as f64 } else { 1.0 },
             logistic: file.logistic,
+            forest: Forest::of(&trees),
             runs: plan(&trees),
         })
     }
 
     /// Appends a score for each row of `x`.
     pub(super) fn score(&self, x: &[f32], width: usize, out: &mut Vec<f32>) {
+        self.sum(x, width, |sum| out.push((if self.logistic { logistic(sum) } else { sum }) as f32));
+    }
+
+    /// Appends the sum for each row of `x`, before a logistic function.
+    pub(super) fn raw(&self, x: &[f32], width: usize, out: &mut Vec<f32>) {
+        self.sum(x, width, |sum| out.push(sum as f32));
+    }
+
+    /// How the sum comes about.
+    pub(super) fn exact(&self) -> Option<Exact<'_>> {
+        Some(Exact::Trees { forest: self.forest.as_ref()?, base: self.base, scale: self.scale })
+    }
+
+    fn sum(&self, x: &[f32], width: usize, mut give: impl FnMut(f64)) {
         let mut scratch = bits::Scratch::default();
         for group in x.chunks(width * GROUP) {
             let rows = group.len() / width;
@@ -67,10 +86,9 @@ impl Ensemble {
                     Run::Walk(block) => block.add(group, width, &mut sums[..rows]),
                 }
             }
-            out.extend(sums[..rows].iter().map(|&sum| {
-                let sum = if self.scale == 1.0 { sum } else { sum * self.scale + self.base };
-                (if self.logistic { logistic(sum) } else { sum }) as f32
-            }));
+            for &sum in &sums[..rows] {
+                give(if self.scale == 1.0 { sum } else { sum * self.scale + self.base });
+            }
         }
     }
 

@@ -39,6 +39,7 @@ struct Raw {
     if_false: i64,
     missing_is_true: bool,
     weight: Option<f32>,
+    hitrate: Option<f32>,
 }
 
 pub(super) fn read(node: &Node, n_features: u32) -> Result<File, ModelError> {
@@ -105,6 +106,7 @@ fn lay_out(tree: i64, raw: &BTreeMap<i64, Raw>) -> Result<Tree, ModelError> {
         return Err(refuse_tree("it does not have exactly one root, so it has a cycle or loose nodes".into()));
     };
     let mut nodes: Vec<shape::Node> = Vec::with_capacity(raw.len());
+    let mut covers = Vec::new();
     // Nodes to visit, and the node whose `otherwise` each is.
     let mut waiting: Vec<(i64, Option<usize>)> = vec![(root, None)];
     while let Some((id, parent)) = waiting.pop() {
@@ -115,6 +117,7 @@ fn lay_out(tree: i64, raw: &BTreeMap<i64, Raw>) -> Result<Tree, ModelError> {
         let node = &raw[&id];
         if node.mode == Mode::Leaf {
             nodes.push(shape::Node::Leaf(node.weight.unwrap_or(0.0)));
+            covers.extend(node.hitrate);
             continue;
         }
         let (split, if_true, if_false) = node.split();
@@ -125,7 +128,7 @@ fn lay_out(tree: i64, raw: &BTreeMap<i64, Raw>) -> Result<Tree, ModelError> {
     if nodes.len() != raw.len() {
         return Err(refuse_tree("some nodes cannot be reached from its root".into()));
     }
-    Ok(Tree { nodes })
+    Ok(Tree { nodes, covers })
 }
 
 /// The nodes of each tree, by tree and node id.
@@ -141,6 +144,7 @@ fn raw_trees(node: &Node, n_features: u32) -> Result<BTreeMap<i64, BTreeMap<i64,
     let (features, thresholds) = (node.ints("nodes_featureids"), node.floats("nodes_values"));
     let (if_true, if_false) = (node.ints("nodes_truenodeids"), node.ints("nodes_falsenodeids"));
     let missing = node.ints("nodes_missing_value_tracks_true");
+    let hitrates = node.floats("nodes_hitrates");
     same("nodes_nodeids", ids.len())?;
     same("nodes_featureids", features.len())?;
     same("nodes_values", thresholds.len())?;
@@ -149,6 +153,9 @@ fn raw_trees(node: &Node, n_features: u32) -> Result<BTreeMap<i64, BTreeMap<i64,
     same("nodes_falsenodeids", if_false.len())?;
     if !missing.is_empty() {
         same("nodes_missing_value_tracks_true", missing.len())?;
+    }
+    if !hitrates.is_empty() {
+        same("nodes_hitrates", hitrates.len())?;
     }
     let mut raw: BTreeMap<i64, BTreeMap<i64, Raw>> = BTreeMap::new();
     for (i, mode) in node.texts("nodes_modes").enumerate() {
@@ -182,6 +189,7 @@ fn raw_trees(node: &Node, n_features: u32) -> Result<BTreeMap<i64, BTreeMap<i64,
             if_false: if_false[i],
             missing_is_true: missing.get(i).is_some_and(|&m| m != 0),
             weight: None,
+            hitrate: hitrates.get(i).copied(),
         };
         if raw.entry(trees[i]).or_default().insert(ids[i], node).is_some() {
             return Err(refuse(format!("{} stands twice", name())));

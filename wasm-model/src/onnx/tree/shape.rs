@@ -7,6 +7,8 @@
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
+    /// How much of the training data came to each leaf, in preorder; empty where that is not known.
+    pub(super) covers: Vec<f32>,
 }
 
 /// A node.
