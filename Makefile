@@ -7,6 +7,8 @@ CARGO ?= cargo
 TARGET := wasm32-unknown-unknown
 # Where the demo leaves its world, models, registry and keys.
 DEMO ?= demo
+# Generated cases of `parity`.
+CASES ?= 1000000
 # A folder of real data sets, for `make real`; see docs/examples.
 DATA ?=
 # Where `hosts` and `peers` install what tests and benches drive beside Hearth.
@@ -17,7 +19,7 @@ TIME ?= 600
 FUZZ ?= $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 NIGHTLY ?= nightly
 
-.PHONY: help setup hosts peers demo test lint bench engine real null fuzz soak docs
+.PHONY: help setup hosts peers demo test lint bench engine parity real null fuzz soak docs
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -58,6 +60,9 @@ engine: setup ## build the engine alone and print its size and digest
 bench: setup peers ## speeds, beside peers
 	$(HOSTS)/peers/bin/python tests/benches/score/models.py "$(HOSTS)/models"
 	$(CARGO) bench --locked --package hearth-tests --bench score --bench rank
+
+parity: setup hosts ## the same bits from native code, wasmtime, Pulley, Node, Chromium and Firefox; writes docs/parity.md
+	$(CARGO) run --release --locked --package hearth-tests --example parity -- --cases $(CASES) --write docs/parity.md
 
 real: setup ## the reference results on real data: make real DATA=FOLDER
 	@test -n "$(DATA)" || { echo "pass the folder of data sets: make real DATA=FOLDER" >&2; exit 1; }

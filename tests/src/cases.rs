@@ -14,6 +14,7 @@ use shared_features::schema::{Entity, Field, Schema};
 use shared_features::spec::FeatureSpec;
 use shared_features::tables::{StatisticValues, Tables};
 use shared_features::transform::Training;
+use trainer::experiment::onnx_export::{self, TreeNode};
 
 /// A spec that uses every source and every transform.
 pub const EVERYTHING: &str = include_str!("everything.toml");
@@ -114,11 +115,11 @@ pub fn plain(width: u32) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
 
 /// A snapshot of 40 items, with missing and extreme attributes.
 pub fn tables(spec: &FeatureSpec) -> Tables {
-    let mut random = Random::keyed("tables", "everything");
+    let mut draw = Draw { random: Random::keyed("tables", "everything"), style: Style::Mixed };
     let mut items: Vec<String> = (0..40).map(|k| format!("item-{k}")).chain(WORDS.map(str::to_owned)).collect();
     items.sort();
     items.dedup();
-    let rows: Vec<Attributes> = items.iter().map(|_| attributes(&spec.unfitted.schema.item, &mut random)).collect();
+    let rows: Vec<Attributes> = items.iter().map(|_| draw.attributes(&spec.unfitted.schema.item)).collect();
     let rows: Vec<&Attributes> = rows.iter().collect();
     let attributes = spec.unfitted.schema.columns(Entity::Item, &rows).expect("generated attributes fit the schema");
     let statistics = spec
@@ -131,7 +132,7 @@ pub fn tables(spec: &FeatureSpec) -> Tables {
                 Some(_) => vec!["US".into(), "a".into()],
             };
             let data = (0..segments.len() * items.len())
-                .map(|_| if random.below(5) == 0 { MISSING } else { random.below(1000) as f32 })
+                .map(|_| if draw.random.below(5) == 0 { MISSING } else { draw.random.below(1000) as f32 })
                 .collect();
             StatisticValues { segments, data }
         })
@@ -150,102 +151,198 @@ pub struct Case {
     pub view: HistoryView,
 }
 
+/// How the values of a case are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    /// Ordinary values and, among them, those that find bugs.
+    Mixed,
+    /// Numbers next to powers of two and to where `f32` rounds the other way, times next to whole hours.
+    Boundary,
+    /// Numbers and times of any bits, strings of any characters.
+    Adversarial,
+}
+
+/// Draws values in one style.
+struct Draw {
+    random: Random,
+    style: Style,
+}
+
 impl Case {
     /// The k-th case; the same one every time.
     pub fn generate(k: u64, schema: &Schema) -> Case {
-        let mut random = Random::keyed("case", &k.to_string());
-        let ts = time(&mut random);
+        let style = match k % 4 {
+            2 => Style::Boundary,
+            3 => Style::Adversarial,
+            _ => Style::Mixed,
+        };
+        let mut draw = Draw { random: Random::keyed("case", &k.to_string()), style };
+        let ts = draw.time();
         let mut candidates: BTreeMap<String, Candidate> = BTreeMap::new();
-        for _ in 0..random.below(12) {
-            let item = item(&mut random);
-            candidates.insert(item.clone(), Candidate { item, fields: attributes(&schema.candidate, &mut random) });
+        for _ in 0..draw.random.below(12) {
+            let item = draw.item();
+            candidates.insert(item.clone(), Candidate { item, fields: draw.attributes(&schema.candidate) });
         }
         let event = RequestEvent {
             id: format!("request-{k}"),
             ts,
-            offset_min: random.below(1681) as i16 - 840,
+            offset_min: draw.offset_min(),
             user: "user".into(),
             surface: "everything".into(),
-            attributes: attributes(&schema.user, &mut random),
-            context: attributes(&schema.context, &mut random),
+            attributes: draw.attributes(&schema.user),
+            context: draw.attributes(&schema.context),
             candidates: candidates.into_values().collect(),
-            exclude: (0..random.below(3)).map(|_| item(&mut random)).collect(),
+            exclude: (0..draw.random.below(3)).map(|_| draw.item()).collect(),
         };
         let mut history = History::default();
-        for id in 0..random.below(80) {
-            let near = ts.saturating_sub(random.below(40 * 86_400_000) as i64).saturating_add(3_600_000);
+        for id in 0..draw.random.below(80) {
+            let near = ts.saturating_sub(draw.random.below(40 * 86_400_000) as i64).saturating_add(3_600_000);
             let interaction = InteractionEvent {
                 id: id.to_string(),
-                ts: if random.below(8) == 0 { time(&mut random) } else { near },
-                offset_min: Some(random.below(1681) as i16 - 840),
+                ts: if draw.random.below(8) == 0 { draw.time() } else { near },
+                offset_min: Some(draw.offset_min()),
                 user: "user".into(),
-                item: item(&mut random),
-                action: ACTIONS[random.below(6) as usize].into(),
+                item: draw.item(),
+                action: ACTIONS[draw.random.below(6) as usize].into(),
                 surface: None,
                 request: None,
-                dwell_ms: (random.below(2) == 0).then(|| number(&mut random).abs()),
-                completion: (random.below(2) == 0).then(|| random.next_f64()),
+                dwell_ms: draw.coin().then(|| draw.number().abs()),
+                completion: draw.coin().then(|| draw.random.next_f64()),
             };
             history.insert(Entry::from(&interaction));
         }
         let request = Request::new(&event, None, schema).expect("generated attributes fit the schema");
         Case { event, request, view: HistoryView::of(history.entries()) }
     }
+
+    /// The same case, its request written as JSON text and read again.
+    pub fn through_text(self, schema: &Schema) -> Case {
+        let text = serde_json::to_string(&self.event).expect("an event is plain data");
+        let event: RequestEvent = serde_json::from_str(&text).expect("what was written is read");
+        let request = Request::new(&event, None, schema).expect("generated attributes fit the schema");
+        Case { event, request, ..self }
+    }
 }
 
-fn attributes(fields: &[Field], random: &mut Random) -> Attributes {
-    let mut attributes = Attributes::new();
-    for field in fields {
-        if random.below(6) == 0 {
-            continue;
+impl Draw {
+    fn attributes(&mut self, fields: &[Field]) -> Attributes {
+        let mut attributes = Attributes::new();
+        for field in fields {
+            if self.random.below(6) == 0 {
+                continue;
+            }
+            let value = match field.kind {
+                Kind::Number => FieldValue::Number(self.number()),
+                Kind::Boolean => FieldValue::Boolean(self.coin()),
+                Kind::Category => FieldValue::String(self.word()),
+                Kind::Text => FieldValue::String(self.text()),
+                Kind::Tags => FieldValue::Strings((0..self.random.below(4)).map(|_| self.word()).collect()),
+                Kind::Vector(width) => FieldValue::Numbers((0..width).map(|_| self.number()).collect()),
+                Kind::Timestamp => FieldValue::Number((self.random.below(4_000_000_000_000) as f64) - 1e12),
+            };
+            attributes.insert(field.name.clone(), (self.random.below(9) != 0).then_some(value));
         }
-        let word = |random: &mut Random| WORDS[random.below(9) as usize].to_owned();
-        let value = match field.kind {
-            Kind::Number => FieldValue::Number(number(random)),
-            Kind::Boolean => FieldValue::Boolean(random.below(2) == 0),
-            Kind::Category => FieldValue::String(word(random)),
-            Kind::Text => FieldValue::String(text(random)),
-            Kind::Tags => FieldValue::Strings((0..random.below(4)).map(|_| word(random)).collect()),
-            Kind::Vector(width) => FieldValue::Numbers((0..width).map(|_| number(random)).collect()),
-            Kind::Timestamp => FieldValue::Number((random.below(4_000_000_000_000) as f64) - 1e12),
-        };
-        attributes.insert(field.name.clone(), (random.below(9) != 0).then_some(value));
+        attributes
     }
-    attributes
-}
 
-/// Up to 20 pieces in a row, with and without something between them.
-fn text(random: &mut Random) -> String {
-    let mut text = String::new();
-    for _ in 0..random.below(21) {
-        text.push_str(PIECES[random.below(18) as usize]);
-        text.push_str(["", " ", ", "][random.below(3) as usize]);
+    fn number(&mut self) -> f64 {
+        match self.style {
+            Style::Boundary => {
+                let exponent = self.random.below(280);
+                let sign = self.random.below(2) << 63;
+                // A power of two, a number of `f32`, or the middle between two of those; exactly, or one step away.
+                let mantissa = match self.random.below(3) {
+                    0 => 0,
+                    1 => self.random.below(1 << 23) << 29,
+                    _ => self.random.below(1 << 23) << 29 | 1 << 28,
+                };
+                let bits = (1023 - 150 + exponent) << 52 | mantissa;
+                f64::from_bits(sign | (bits + self.random.below(3) - 1))
+            }
+            Style::Adversarial => Some(f64::from_bits(self.random.next_u64())).filter(|x| x.is_finite()).unwrap_or(0.0),
+            Style::Mixed if self.random.below(3) == 0 => NUMBERS[self.random.below(18) as usize],
+            Style::Mixed => (self.random.next_f64() - 0.3) * 100.0,
+        }
     }
-    text
-}
 
-fn number(random: &mut Random) -> f64 {
-    if random.below(3) == 0 { NUMBERS[random.below(18) as usize] } else { (random.next_f64() - 0.3) * 100.0 }
-}
-
-fn time(random: &mut Random) -> i64 {
-    if random.below(4) == 0 {
-        TIMES[random.below(9) as usize]
-    } else {
-        1_767_571_200_000 + random.below(5_000_000_000) as i64
+    fn time(&mut self) -> i64 {
+        match self.style {
+            Style::Boundary => (self.random.below(1_000_000) as i64 - 1_000) * 3_600_000 + self.random.below(3) as i64 - 1,
+            Style::Adversarial => (self.random.next_u64() as i64 >> self.random.below(40)).max(i64::MIN + 1),
+            Style::Mixed if self.random.below(4) == 0 => TIMES[self.random.below(9) as usize],
+            Style::Mixed => 1_767_571_200_000 + self.random.below(5_000_000_000) as i64,
+        }
     }
-}
 
-fn item(random: &mut Random) -> String {
-    if random.below(10) == 0 {
-        WORDS[random.below(9) as usize].to_owned()
-    } else {
-        format!("item-{}", random.below(45))
+    fn word(&mut self) -> String {
+        if self.style == Style::Adversarial && self.coin() {
+            return self.characters(6);
+        }
+        WORDS[self.random.below(9) as usize].to_owned()
+    }
+
+    /// Up to 20 pieces in a row, with and without something between them.
+    fn text(&mut self) -> String {
+        if self.style == Style::Adversarial {
+            return self.characters(40);
+        }
+        let mut text = String::new();
+        for _ in 0..self.random.below(21) {
+            text.push_str(PIECES[self.random.below(18) as usize]);
+            text.push_str(["", " ", ", "][self.random.below(3) as usize]);
+        }
+        text
+    }
+
+    fn characters(&mut self, most: u64) -> String {
+        let top = [0x80, 0x800, 0x11_0000][self.random.below(3) as usize];
+        (0..self.random.below(most + 1)).filter_map(|_| char::from_u32(self.random.below(top) as u32)).collect()
+    }
+
+    fn item(&mut self) -> String {
+        if self.random.below(10) == 0 {
+            WORDS[self.random.below(9) as usize].to_owned()
+        } else {
+            format!("item-{}", self.random.below(45))
+        }
+    }
+
+    fn offset_min(&mut self) -> i16 {
+        self.random.below(1681) as i16 - 840
+    }
+
+    fn coin(&mut self) -> bool {
+        self.random.below(2) == 0
     }
 }
 
 /// A LinearRegressor over `width` numbers, as ONNX bytes.
 pub fn linear_model(width: u32) -> Vec<u8> {
     let coefficients: Vec<f32> = (0..width).map(|k| (f64::from(k) * 0.37 - 5.0) as f32 * 0.01).collect();
-    trainer::experiment::onnx_export::linear(&coefficients, 0.5)
+    onnx_export::linear(&coefficients, 0.5)
+}
+
+/// A TreeEnsembleRegressor of random trees over `width` numbers, as ONNX bytes.
+///
+/// Thresholds are numbers of `rows`, `f32[_, width]`, so that rows fall on both sides and on them.
+pub fn tree_model(width: u32, trees: u64, leaves: usize, rows: &[f32]) -> Vec<u8> {
+    let mut random = Random::keyed("trees", &leaves.to_string());
+    let width = width as usize;
+    let mut grow = || {
+        let mut nodes = vec![TreeNode::leaf(0.0)];
+        let mut open = vec![0];
+        while open.len() < leaves {
+            let at = open.swap_remove(random.below(open.len() as u64) as usize);
+            let feature = random.below(width as u64) as usize;
+            let row = random.below((rows.len() / width) as u64) as usize;
+            let threshold = Some(rows[row * width + feature]).filter(|x| !x.is_nan()).unwrap_or(0.5);
+            let next = nodes.len() as u32;
+            nodes[at] = TreeNode::branch(feature as u32, threshold, random.below(2) == 0, (next, next + 1));
+            open.extend([nodes.len(), nodes.len() + 1]);
+            nodes.extend([(); 2].map(|()| TreeNode::leaf((random.next_f64() - 0.5) as f32)));
+        }
+        nodes
+    };
+    let trees: Vec<Vec<TreeNode>> = (0..trees).map(|_| grow()).collect();
+    onnx_export::trees(width, &trees, 0.25)
 }

@@ -4,4 +4,5 @@ pub mod binary;
 pub mod cases;
 pub mod edge;
 pub mod lightgbm_rank;
+pub mod parity;
 pub mod world;

@@ -1,7 +1,16 @@
-//! Native equals wasm: the same bits from `shared-features` linked natively and from the engine in wasmtime.
+//! Native equals wasm: the same bits from `shared-features` linked natively and from the engine in every host.
+//!
+//! `make parity` compares as many cases as one has patience for; here a few thousand, so that a break is seen at once.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use edge_runtime::host::{Guest, Host, HostError, Limits};
 use hearth_tests::cases::{self, Case};
+use hearth_tests::parity::compare::{Worker, compare};
+use hearth_tests::parity::corpus::corpus;
+use hearth_tests::parity::{child, report, sandbox, web};
+use hearth_tests::world;
 use shared_features::codec;
 use shared_features::encoder::Encoder;
 use shared_features::event::{FieldValue, RequestEvent};
@@ -57,7 +66,7 @@ fn native_and_wasmtime_give_the_same_bits() {
         let (a, b) = (native.rank(&call).unwrap(), guest.rank(&call).unwrap());
         assert_eq!(codec::encode(&a), codec::encode(&b), "slates of cases {from}..");
     }
-    assert!(rows > 100_000, "only {rows} rows were compared");
+    assert!(rows > 40_000, "only {rows} rows were compared");
 }
 
 #[test]
@@ -101,4 +110,91 @@ fn a_request_of_another_schema_is_refused_alike() {
 
 fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|x| x.to_bits()).collect()
+}
+
+/// The hosts that are here; those that are not are named.
+fn hosts(engine: &[u8]) -> Vec<Worker> {
+    let mut hosts = vec![sandbox::cranelift(engine), sandbox::pulley(engine)];
+    for (name, host) in
+        [("node", web::node(engine)), ("chromium", web::chromium(engine)), ("firefox-esr", web::firefox(engine))]
+    {
+        match host {
+            Some(host) => hosts.push(host),
+            None => println!("skipped: {name} is not in the PATH; run: make hosts"),
+        }
+    }
+    hosts
+}
+
+#[test]
+fn every_host_gives_the_same_bits() {
+    let outcome = compare(corpus(COMPARED), hosts(trainer::ENGINE), |_| {}).unwrap();
+    println!("{}", report::table(&outcome, "this run"));
+    assert!(outcome.is_clean());
+    assert!(outcome.total() > COMPARED && outcome.cases.iter().all(|(_, cases)| *cases > 100), "{:?}", outcome.cases);
+    let first = outcome.hosts[0].digest;
+    assert!(outcome.hosts.iter().all(|host| host.digest == first));
+}
+
+/// Builds `native_host` against a copy of the guest's crates.
+fn native_host(copy: &Path) -> PathBuf {
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--offline", "--package", "native-host"])
+        .current_dir(copy)
+        .env("CARGO_TARGET_DIR", copy.join("target"))
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .status()
+        .unwrap();
+    assert!(status.success(), "the copy does not build");
+    copy.join("target/debug/native_host")
+}
+
+/// A workspace of the guest's crates alone, and the host that links them natively.
+fn copied(to: &Path) {
+    let root = world::workspace();
+    for name in ["shared-features", "wasm-model"] {
+        world::copy(&root.join(name), &to.join(name));
+    }
+    for name in ["Cargo.lock", "rust-toolchain.toml", "tests/examples/native_host.rs", "tests/src/parity/chunk.rs"] {
+        std::fs::create_dir_all(to.join(name).parent().unwrap()).unwrap();
+        std::fs::copy(root.join(name), to.join(name)).unwrap();
+    }
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let members = r#"["shared-features", "wasm-model", "edge-runtime", "trainer", "tests"]"#;
+    assert!(manifest.contains(members));
+    let manifest = manifest.replace(members, r#"["shared-features", "wasm-model", "tests"]"#);
+    std::fs::write(to.join("Cargo.toml"), manifest).unwrap();
+    let package = "[package]\nname = \"native-host\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+        [[bin]]\nname = \"native_host\"\npath = \"examples/native_host.rs\"\n\
+        [dependencies]\nshared-features.workspace = true\nwasm-model.workspace = true\n";
+    std::fs::write(to.join("tests/Cargo.toml"), package).unwrap();
+}
+
+#[test]
+fn std_ln_in_place_of_libm_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    copied(folder.path());
+    let check = |name: &str, program: &Path| {
+        let hosts = vec![sandbox::cranelift(trainer::ENGINE), child::start(name, program)];
+        compare(corpus(1_000), hosts, |_| {}).unwrap()
+    };
+    // The copy itself changes nothing.
+    let sound = check("native, a copy", &native_host(folder.path()));
+    assert!(sound.is_clean(), "{}", report::table(&sound, "this run"));
+
+    let path = folder.path().join("shared-features/src/transform/log1p.rs");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let altered = text.replace("libm::log1p(libm::fabs(x))", "(1.0 + x.abs()).ln()");
+    assert_ne!(text, altered, "log1p.rs calls libm otherwise; adapt this test");
+    std::fs::write(&path, altered).unwrap();
+    let found = check("native, std's ln", &native_host(folder.path()));
+    println!("{}", report::table(&found, "this run"));
+    let [native, wasmtime, altered] = &found.hosts[..] else { panic!("three hosts were compared") };
+    assert_eq!((native.differing, wasmtime.differing), (0, 0));
+    assert!(altered.differing > 100, "only {} cases differ", altered.differing);
+    assert!(altered.digest != native.digest);
+    // Named by case, where the difference arises: values are equal, vectors are not.
+    assert!(altered.named[0].ends_with(": vectors"), "{:?}", altered.named);
+    assert!(report::table(&found, "this run").contains("native, std's ln differs, first in: generated, linear model, case"));
+    assert!(!found.is_clean());
 }

@@ -35,6 +35,16 @@ pub struct TreeNode {
 }
 
 impl TreeNode {
+    /// A node where a row goes to the first child if its value is less than the threshold, or missing and so told.
+    pub fn branch(feature: u32, threshold: f32, missing_left: bool, children: (u32, u32)) -> TreeNode {
+        TreeNode { feature, threshold, missing_left, children: Some(children), weight: 0.0 }
+    }
+
+    /// A leaf.
+    pub fn leaf(weight: f32) -> TreeNode {
+        TreeNode { feature: 0, threshold: 0.0, missing_left: false, children: None, weight }
+    }
+
     /// A node of a trained tree; `scale` multiplies leaf weights.
     pub(super) fn of(node: &Node, scale: f32) -> TreeNode {
         TreeNode {
