@@ -72,7 +72,7 @@ impl Engine {
     pub fn describe(&self) -> Description {
         Description {
             abi: ABI,
-            kind: "compact".into(),
+            kind: if cfg!(feature = "onnx") { "onnx" } else { "compact" }.into(),
             features: self.encoder.features.len() as u32,
             width: self.encoder.width.unwrap_or(0),
             items: self.tables.items.len() as u32,

@@ -7,6 +7,8 @@ mod dense;
 mod graph;
 mod linear;
 mod protobuf;
+#[cfg(feature = "onnx")]
+mod tract;
 mod tree;
 
 use graph::{Graph, Node};
@@ -29,6 +31,8 @@ enum ModelKind {
     Tree(tree::Ensemble),
     Linear(linear::Linear),
     Dense(dense::Chain),
+    #[cfg(feature = "onnx")]
+    Tract(tract::Plan),
 }
 
 /// What a model computes, where explaining it exactly needs to look inside.
@@ -42,13 +46,13 @@ pub(crate) enum Exact<'a> {
 /// What a model is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelDescription {
-    /// `trees`, `linear` or `dense`.
+    /// `trees`, `linear`, `dense` or `graph`.
     pub kind: &'static str,
     /// Trees, 0 for other kinds.
     pub trees: u32,
     /// Leaves of all trees, or weights of other kinds.
     pub parameters: u32,
-    /// Longest path from a root to a leaf, or layers of a dense chain.
+    /// Longest path from a root to a leaf, layers of a dense chain, or operators of a graph.
     pub depth: u32,
 }
 
@@ -63,7 +67,7 @@ pub enum ModelError {
         reason: &'static str,
     },
     /// An operator this engine does not run.
-    #[error("operator {domain}{operator} is not run by the compact engine; export the model with supported operators")]
+    #[error("operator {domain}{operator} is not run by this engine; export the model with supported operators")]
     Operator {
         /// `ai.onnx.ml.` or empty.
         domain: String,
@@ -96,6 +100,12 @@ pub enum ModelError {
         /// Why.
         reason: String,
     },
+    /// A graph that tract refuses or cannot run; only of the onnx engine.
+    #[error("graph: {reason}")]
+    Graph {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Model {
@@ -104,6 +114,18 @@ impl Model {
     /// # Errors
     /// Malformed bytes, an unsupported operator, another width, or a structure that scoring could not rely on.
     pub fn load(bytes: &[u8], n_features: u32) -> Result<Model, ModelError> {
+        match Model::load_compact(bytes, n_features) {
+            #[cfg(feature = "onnx")]
+            Err(_) => {
+                let plan = tract::Plan::read(bytes, n_features)?;
+                Ok(Model { width: n_features as usize, kind: ModelKind::Tract(plan) })
+            }
+            compact => compact,
+        }
+    }
+
+    /// A model that needs nothing but this crate's own kernels.
+    fn load_compact(bytes: &[u8], n_features: u32) -> Result<Model, ModelError> {
         let graph = Graph::read(bytes)?;
         for (domain, version) in &graph.opsets {
             let newest = match domain.as_str() {
@@ -132,6 +154,8 @@ impl Model {
             ModelKind::Tree(trees) => trees.score(x, self.width, out),
             ModelKind::Linear(linear) => out.extend(x.chunks_exact(self.width).map(|row| linear.score(row))),
             ModelKind::Dense(chain) => chain.score(x, self.width, out),
+            #[cfg(feature = "onnx")]
+            ModelKind::Tract(plan) => plan.score(x, out),
         }
     }
 
@@ -169,6 +193,8 @@ impl Model {
             ModelKind::Tree(trees) => trees.describe(),
             ModelKind::Linear(linear) => linear.describe(),
             ModelKind::Dense(chain) => chain.describe(),
+            #[cfg(feature = "onnx")]
+            ModelKind::Tract(plan) => plan.describe(),
         }
     }
 }

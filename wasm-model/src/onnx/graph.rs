@@ -139,7 +139,7 @@ impl Graph {
 }
 
 impl Node {
-    fn read(bytes: &[u8]) -> Result<Node, ModelError> {
+    pub(super) fn read(bytes: &[u8]) -> Result<Node, ModelError> {
         let mut node = Node {
             domain: String::new(),
             operator: String::new(),
