@@ -111,7 +111,7 @@ impl Engine {
         self.encoder.encode(values).map_err(|e| e.to_string())
     }
 
-    /// A score for each vector.
+    /// A score for each vector; as in a log row, NaN is the one NaN and infinities are the largest finite numbers.
     ///
     /// # Errors
     /// No model, or a number of values that is not a multiple of the width.
@@ -122,6 +122,8 @@ impl Engine {
         }
         let mut scores = Vec::with_capacity(vectors.len() / width);
         model.score(vectors, &mut scores);
+        // Which NaN an operation makes of two differs between machines.
+        scores.iter_mut().for_each(|score| *score = numeric::store_f32(*score));
         Ok(scores)
     }
 
