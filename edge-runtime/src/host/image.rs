@@ -14,6 +14,8 @@ use wasm_encoder::{
 };
 use wasmparser::{DataKind, ExternalKind, Operator, Parser, Payload};
 
+use super::MAX_MEMORY;
+
 /// The page size of WebAssembly's memories.
 const PAGE: usize = 65_536;
 /// How the code names the globals that must not change.
@@ -65,6 +67,13 @@ pub(super) fn take_apart(engine: &[u8]) -> Result<Parts, String> {
     }
     if memories != 1 {
         return Err(format!("it defines {memories} memories, expected one"));
+    }
+    if parts.memory.minimum > (MAX_MEMORY / PAGE) as u64 {
+        return Err(format!(
+            "it begins with {} pages of memory, at most {} are allowed",
+            parts.memory.minimum,
+            MAX_MEMORY / PAGE
+        ));
     }
     parts.globals = mutable.len() as u32;
     let mut imports = imports.unwrap_or_default();

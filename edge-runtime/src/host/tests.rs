@@ -151,6 +151,18 @@ fn an_engine_whose_globals_change_while_it_loads() {
 }
 
 #[test]
+fn an_engine_that_begins_with_more_memory_than_any_may_have() {
+    let text = r#"(module (memory (export "memory") 65536) (data (i32.const -65536) "x")
+        (func (export "hearth_abi") (result i32) (i32.const 1))
+        (func (export "hearth_alloc") (param i32) (result i32) (i32.const 65536))
+        (func (export "hearth_free") (param i32 i32))
+        (func (export "hearth_load") (param i32 i32) (result i32) (i32.const 0))
+        (func (export "hearth_call") (param i32 i32 i32) (result i64) (i64.const 0)))"#;
+    let error = start(&wat::parse_str(text).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("65536 pages of memory, at most 16384"), "{error}");
+}
+
+#[test]
 fn a_trap() {
     assert!(
         matches!(answers(&[Instruction::Unreachable]), HostError::Trap { reason } if reason.contains("unreachable"))
