@@ -37,12 +37,12 @@ pub struct TreeNode {
 impl TreeNode {
     /// A node where a row goes to the first child if its value is less than the threshold, or missing and so told.
     pub fn branch(feature: u32, threshold: f32, missing_left: bool, children: (u32, u32)) -> TreeNode {
-        TreeNode { feature, threshold, missing_left, children: Some(children), weight: 0.0 }
+        TreeNode { feature, threshold, missing_left, children: Some(children), weight: 0.0, cover: 1.0 }
     }
 
     /// A leaf.
     pub fn leaf(weight: f32) -> TreeNode {
-        TreeNode { feature: 0, threshold: 0.0, missing_left: false, children: None, weight }
+        TreeNode { feature: 0, threshold: 0.0, missing_left: false, children: None, weight, cover: 1.0 }
     }
 
     /// A node of a trained tree; `scale` multiplies leaf weights.
