@@ -103,7 +103,8 @@ impl Plan {
     /// Runs once with numbers, and once with another row beside the first: a row's score is its own.
     fn try_out(&self) -> Result<(), ModelError> {
         let row = |seed: usize| (0..self.width).map(move |i| ((i * 7 + seed * 13) % 31) as f32 / 31.0);
-        let batch = |other: usize| -> Vec<f32> { (0..BATCH).flat_map(|k| row(if k == 0 { 0 } else { other })).collect() };
+        let batch =
+            |other: usize| -> Vec<f32> { (0..BATCH).flat_map(|k| row(if k == 0 { 0 } else { other })).collect() };
         let first = |other| self.run(&batch(other)).map(|scores| scores[0]).map_err(|e| failed(&e));
         if first(1)?.to_bits() != first(2)?.to_bits() {
             return Err(ModelError::Graph { reason: "a row's score depends on the rows beside it".into() });
@@ -145,7 +146,10 @@ fn check(model: &ModelProto, onnx: &Onnx, n_features: u32) -> Result<(), ModelEr
         return interface(format!("an input of shape {:?}", shape(input).unwrap_or_default()), expected);
     }
     if !matches!(shape(output).as_deref(), Some([_, 1])) {
-        return interface(format!("an output of shape {:?}", shape(output).unwrap_or_default()), "an output f32[n, 1]".into());
+        return interface(
+            format!("an output of shape {:?}", shape(output).unwrap_or_default()),
+            "an output f32[n, 1]".into(),
+        );
     }
     Ok(())
 }
@@ -171,8 +175,10 @@ fn unsupported(node: &NodeProto) -> ModelError {
 
 /// The sizes of a port of 32-bit floats, 0 where symbolic; `None` for other types.
 fn shape(port: &ValueInfoProto) -> Option<Vec<i64>> {
-    let Some(tract_onnx::pb::type_proto::Value::TensorType(type_proto::Tensor { elem_type: FLOAT, shape: Some(shape) })) =
-        port.r#type.as_ref().and_then(|t| t.value.as_ref())
+    let Some(tract_onnx::pb::type_proto::Value::TensorType(type_proto::Tensor {
+        elem_type: FLOAT,
+        shape: Some(shape),
+    })) = port.r#type.as_ref().and_then(|t| t.value.as_ref())
     else {
         return None;
     };

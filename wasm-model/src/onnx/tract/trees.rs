@@ -52,7 +52,9 @@ impl Expansion for Unread {
 
     fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
         let fact = model.outlet_fact(inputs[0])?;
-        let Some(&[_, width]) = fact.shape.as_concrete() else { bail!("{OPERATOR}: the width of its input is not known") };
+        let Some(&[_, width]) = fact.shape.as_concrete() else {
+            bail!("{OPERATOR}: the width of its input is not known")
+        };
         let ensemble = Ensemble::read(&Node::read(&self.0)?, u32::try_from(width)?)?;
         model.wire_node(prefix, Trees { ensemble: Arc::new(ensemble), width }, inputs)
     }
