@@ -67,3 +67,29 @@ fn the_compact_engine_refuses_them_and_its_own_models_give_the_same_bits_in_both
     let scores = |engine| guest(engine, &model).unwrap().score(&x).unwrap();
     assert_eq!(bits(&scores(trainer::ENGINE)), bits(&scores(trainer::ENGINE_ONNX)));
 }
+
+/// A model with the last occurrence of some bytes replaced by as many others.
+fn altered(model: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let at = model.windows(from.len()).rposition(|w| w == from).expect("the model has these bytes");
+    [&model[..at], to, &model[at + to.len()..]].concat()
+}
+
+#[test]
+fn a_refusal_names_what_is_wrong() {
+    let towers = fixture("towers").0;
+    let dcn = fixture("dcn").0;
+    for (name, model, says) in [
+        ("an operator nobody has", altered(&towers, b"\x22\x07Sigmoid", b"\x22\x07Sigmoix"), "operator Sigmoix"),
+        // OperatorSetIdProto.version
+        ("an operator set of the future", altered(&towers, &[0x10, 17], &[0x10, 99]), "operator set 99"),
+        ("another width", altered(&dcn, &[0x08, 16], &[0x08, 15]), "f32[n, 16]"),
+        ("another output", altered(&towers, b"\x0a\x05score", b"\x0a\x05scorf"), "scorf"),
+        ("half a file", towers[..towers.len() / 2].to_vec(), "ONNX"),
+    ] {
+        match guest(trainer::ENGINE_ONNX, &model) {
+            Err(HostError::Refused { reason }) => assert!(reason.contains(says), "{name}: {reason}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
