@@ -1,4 +1,4 @@
-//! Compiles `wasm-model` to `engine.wasm`, which the trainer puts into every bundle.
+//! Compiles `wasm-model` to the two engines of which the trainer puts one into every bundle: compact and onnx.
 //!
 //! Paths are remapped, so that two checkouts at different places build the same bytes.
 
@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TARGET: &str = "wasm32-unknown-unknown";
+/// File, cargo profile and features of each engine.
+const ENGINES: [(&str, &str, &str); 2] = [("engine.wasm", "engine", ""), ("engine-onnx.wasm", "engine-onnx", "onnx")];
 
 fn main() {
     let var = |name: &str| env::var(name).unwrap_or_else(|_| panic!("cargo sets {name} for build scripts"));
@@ -23,29 +25,36 @@ fn main() {
         return;
     }
     let target_dir = out.join("engine-target");
-    let mut cargo = Command::new(var("CARGO"));
-    cargo
-        .args(["build", "--locked", "--package", "wasm-model", "--profile", "engine", "--target", TARGET])
-        .arg("--manifest-path")
-        .arg(root.join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(&root, &target_dir));
-    // Settings of the outer build (wrappers for clippy, profiles, flags) must not reach the engine's bytes.
-    for (name, _) in env::vars() {
-        let outer = name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_BUILD_");
-        if outer || matches!(name.as_str(), "RUSTFLAGS" | "RUSTC_WORKSPACE_WRAPPER" | "RUSTC_WRAPPER" | "CLIPPY_ARGS") {
-            cargo.env_remove(name);
+    for (file, profile, features) in ENGINES {
+        let mut cargo = Command::new(var("CARGO"));
+        cargo
+            .args(["build", "--locked", "--package", "wasm-model", "--target", TARGET])
+            .args(["--profile", profile, "--features", features])
+            .arg("--manifest-path")
+            .arg(root.join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&target_dir)
+            .env("CARGO_ENCODED_RUSTFLAGS", flags(&root, &target_dir));
+        // Settings of the outer build (wrappers for clippy, profiles, flags) must not reach the engine's bytes.
+        for (name, _) in env::vars() {
+            let outer = name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_BUILD_");
+            let flags =
+                matches!(name.as_str(), "RUSTFLAGS" | "RUSTC_WORKSPACE_WRAPPER" | "RUSTC_WRAPPER" | "CLIPPY_ARGS");
+            if outer || flags {
+                cargo.env_remove(name);
+            }
         }
-    }
-    match cargo.status() {
-        Ok(status) if status.success() => {}
-        Ok(status) => return println!("cargo::error=building the engine failed ({status}); see the messages above"),
-        Err(e) => return println!("cargo::error=cannot start cargo to build the engine: {e}"),
-    }
-    let engine = target_dir.join(TARGET).join("engine/wasm_model.wasm");
-    if let Err(e) = std::fs::copy(&engine, out.join("engine.wasm")) {
-        println!("cargo::error=cannot copy {}: {e}", engine.display());
+        match cargo.status() {
+            Ok(status) if status.success() => {}
+            Ok(status) => {
+                return println!("cargo::error=building {file} failed ({status}); see the messages above");
+            }
+            Err(e) => return println!("cargo::error=cannot start cargo to build {file}: {e}"),
+        }
+        let engine = target_dir.join(TARGET).join(profile).join("wasm_model.wasm");
+        if let Err(e) = std::fs::copy(&engine, out.join(file)) {
+            println!("cargo::error=cannot copy {}: {e}", engine.display());
+        }
     }
 }
 
@@ -54,7 +63,8 @@ fn target_is_installed(rustc: &str) -> bool {
     output.is_ok_and(|o| o.status.success() && Path::new(String::from_utf8_lossy(&o.stdout).trim()).is_dir())
 }
 
-/// Flags of the engine's build: 128-bit SIMD, which every engine has had since 2023, and no paths of this machine.
+/// Flags of the engines' builds: 128-bit SIMD, which every engine has had since 2023, no source of random numbers,
+/// which would be an import, and no paths of this machine.
 fn flags(root: &Path, target_dir: &Path) -> String {
     let cargo_home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -63,5 +73,6 @@ fn flags(root: &Path, target_dir: &Path) -> String {
     // Of several prefixes that match, the last one counts.
     let prefixes = [(cargo_home.as_path(), "cargo"), (root, "hearth"), (target_dir, "target")];
     let remap = prefixes.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
-    [&["-Ctarget-feature=+simd128".to_owned()], &remap[..]].concat().join("\u{1f}")
+    let fixed = ["-Ctarget-feature=+simd128", "--cfg=getrandom_backend=\"unsupported\""].map(str::to_owned);
+    [&fixed[..], &remap[..]].concat().join("\u{1f}")
 }

@@ -206,18 +206,23 @@ impl Manifest {
 }
 
 impl Bundle {
-    /// Makes a bundle of blobs; its digest depends on nothing else.
+    /// Makes a bundle of blobs; its digest depends on them and on what its engine says it is, `compact` or `onnx`.
     ///
     /// # Errors
     /// A role that is missing, a blob that is too large, or an engine that is refused.
-    pub fn make(surface: &str, training_data: Digest, blobs: BTreeMap<Role, Vec<u8>>) -> Result<Bundle, BundleError> {
+    pub fn make(
+        surface: &str,
+        engine_kind: &str,
+        training_data: Digest,
+        blobs: BTreeMap<Role, Vec<u8>>,
+    ) -> Result<Bundle, BundleError> {
         if let Some(role) = ROLES.into_iter().find(|role| !blobs.contains_key(role)) {
             return Err(BundleError::Role { role, count: 0 });
         }
         let manifest = Manifest {
             format: FORMAT,
             surface: surface.to_owned(),
-            engine: EngineInfo { abi: ABI, kind: "compact".into() },
+            engine: EngineInfo { abi: ABI, kind: engine_kind.to_owned() },
             encoder: Digest::of(&blobs[&Role::Encoder]),
             blobs: ROLES
                 .iter()

@@ -9,5 +9,8 @@ pub mod experiment;
 pub mod release;
 pub mod spec;
 
-/// The engine that this trainer puts into bundles: `wasm-model`, compiled by the build script.
+/// The compact engine, which runs trees, linear models and small dense chains: `wasm-model`, compiled by the build script.
 pub static ENGINE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/engine.wasm"));
+
+/// The onnx engine, which runs what tract runs too: `wasm-model` with the feature `onnx`. Bundles get it where the compact one refuses the model.
+pub static ENGINE_ONNX: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/engine-onnx.wasm"));

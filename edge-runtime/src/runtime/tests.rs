@@ -81,7 +81,7 @@ fn failing_bundle(surface: &str, failure: &[Instruction<'static>]) -> Bundle {
         (BlobRole::Tables, tables.to_bytes()),
         (BlobRole::Golden, Golden { call, answers }.to_bytes()),
     ]);
-    Bundle::make(surface, Digest::of(b"data"), blobs).unwrap()
+    Bundle::make(surface, "compact", Digest::of(b"data"), blobs).unwrap()
 }
 
 fn request(surface: &str, minutes: &[(&str, f64)]) -> RequestEvent {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use edge_runtime::bundle::{Bundle as Parts, Role};
 use edge_runtime::channel::Channel;
 use edge_runtime::golden::Golden;
-use edge_runtime::host::{Guest, Host, Limits};
+use edge_runtime::host::{Guest, Host, HostError, Limits};
 use edge_runtime::registry::Registry;
 use edge_runtime::sign::{self, DocumentType};
 use shared_features::digest::Digest;
@@ -30,25 +30,26 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Makes a bundle: adds golden requests with the answers of this build's engine in the edge's host.
+    /// Makes a bundle: takes the smallest engine of this build that runs the model, and adds golden requests
+    /// with its answers in the edge's host.
     ///
     /// # Errors
-    /// An engine that refuses the parts.
+    /// Parts that both engines refuse, in the words of the one that can do more.
     pub fn make(spec: &TrainerSpec, mut load: Load, model: Vec<u8>, training_data: Digest) -> Result<Bundle> {
         load.model = model;
         let encoder = Encoder::from_bytes(&load.encoder)?;
         let tables = Tables::from_bytes(&load.tables, &encoder.schema, &encoder.statistics)?;
-        let guest = Guest::new(Host::shared()?, crate::ENGINE, &load, Limits::batch())?;
+        let (engine, guest) = smallest(&load)?;
         let golden = Golden::record(&guest, golden::requests(&encoder, &tables))?;
         let blobs = BTreeMap::from([
-            (Role::Engine, crate::ENGINE.to_vec()),
+            (Role::Engine, engine.to_vec()),
             (Role::Encoder, load.encoder),
             (Role::Policy, load.policy),
             (Role::Model, load.model),
             (Role::Tables, load.tables),
             (Role::Golden, golden.to_bytes()),
         ]);
-        let parts = Parts::make(spec.features.surface(), training_data, blobs)?;
+        let parts = Parts::make(spec.features.surface(), &guest.describe()?.kind, training_data, blobs)?;
         Ok(Bundle { parts, spec: None, report: None })
     }
 
@@ -157,6 +158,15 @@ impl Bundle {
             subject.salt = pointer.salt;
         }
         Ok(subject)
+    }
+}
+
+/// The compact engine with the parts loaded, or where it refuses them the onnx engine.
+fn smallest(load: &Load) -> Result<(&'static [u8], Guest), HostError> {
+    let with = |engine| Guest::new(Host::shared()?, engine, load, Limits::batch()).map(|guest| (engine, guest));
+    match with(crate::ENGINE) {
+        Err(HostError::Refused { .. }) => with(crate::ENGINE_ONNX),
+        other => other,
     }
 }
 

@@ -154,7 +154,7 @@ fn check(model: &ModelProto, onnx: &Onnx, n_features: u32) -> Result<(), ModelEr
     Ok(())
 }
 
-/// Every operator is one that runs, in graphs within nodes too; tract itself looks at names alone, not at domains.
+/// Every operator is one that runs and every output is made, in graphs within nodes too; tract itself looks at names alone, not at domains.
 fn check_operators(graph: &GraphProto, onnx: &Onnx, nesting: usize) -> Result<(), ModelError> {
     for node in &graph.node {
         let known = matches!(node.domain.as_str(), "" | "ai.onnx" | "ai.onnx.ml");
@@ -165,7 +165,19 @@ fn check_operators(graph: &GraphProto, onnx: &Onnx, nesting: usize) -> Result<()
             check_operators(inner, onnx, nesting + 1)?;
         }
     }
-    Ok(())
+    // tract takes for granted that a graph's outputs are there.
+    let made = |name: &String| {
+        graph.node.iter().any(|node| node.output.contains(name))
+            || graph.input.iter().any(|port| port.name == *name)
+            || graph.initializer.iter().any(|t| t.name == *name)
+    };
+    match graph.output.iter().find(|port| !made(&port.name)) {
+        Some(port) => Err(ModelError::Interface {
+            what: format!("an output `{}` that no operator makes", port.name),
+            expected: "one that an operator makes".into(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn unsupported(node: &NodeProto) -> ModelError {
