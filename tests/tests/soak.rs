@@ -32,19 +32,17 @@ fn memory_does_not_grow() {
     let limits = Limits { keep: true, ..Limits::batch() };
     let guest = Guest::new(Host::shared().unwrap(), trainer::ENGINE, &load, limits).unwrap();
     let all: Vec<Call> = (0..CASES).map(|k| call(k, &load)).collect();
-    let run = |k: u64| {
-        // A step that is prime to the number of calls, another one each time round.
-        let at = (k * 7 + (k / CASES) * 3) % CASES;
-        let call = &all[at as usize];
-        match k % 100 {
-            0 => drop(guest.explain(call).unwrap()),
-            1 => drop(guest.extract(call).unwrap()),
-            // A message that is no call is refused, and leaves nothing behind.
-            2 => drop(guest.score(&[0.5]).unwrap_err()),
-            _ => drop(guest.rank(call).unwrap()),
-        }
+    let ask = |op: u64, call: &Call| match op {
+        0 => drop(guest.explain(call).unwrap()),
+        1 => drop(guest.extract(call).unwrap()),
+        // A message that does not fit is refused, and leaves nothing behind.
+        2 => drop(guest.score(&[0.5]).unwrap_err()),
+        _ => drop(guest.rank(call).unwrap()),
     };
-    // Each op has seen each call in some place of the order.
+    // Steps that are prime to the number of calls, from another place each time round.
+    let run = |k: u64| ask(k % 100, &all[((k * 7 + (k / CASES) * 3) % CASES) as usize]);
+    // Each op sees each call, and then they are mixed.
+    all.iter().for_each(|call| (0..4).for_each(|op| ask(op, call)));
     let warm = CASES * 5;
     (0..warm).for_each(run);
     let before = guest.kept_memory();
