@@ -267,7 +267,9 @@ impl Draw {
 
     fn time(&mut self) -> i64 {
         match self.style {
-            Style::Boundary => (self.random.below(1_000_000) as i64 - 1_000) * 3_600_000 + self.random.below(3) as i64 - 1,
+            Style::Boundary => {
+                (self.random.below(1_000_000) as i64 - 1_000) * 3_600_000 + self.random.below(3) as i64 - 1
+            }
             Style::Adversarial => (self.random.next_u64() as i64 >> self.random.below(40)).max(i64::MIN + 1),
             Style::Mixed if self.random.below(4) == 0 => TIMES[self.random.below(9) as usize],
             Style::Mixed => 1_767_571_200_000 + self.random.below(5_000_000_000) as i64,

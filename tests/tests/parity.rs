@@ -195,6 +195,8 @@ fn std_ln_in_place_of_libm_is_found() {
     assert!(altered.digest != native.digest);
     // Named by case, where the difference arises: values are equal, vectors are not.
     assert!(altered.named[0].ends_with(": vectors"), "{:?}", altered.named);
-    assert!(report::table(&found, "this run").contains("native, std's ln differs, first in: generated, linear model, case"));
+    assert!(
+        report::table(&found, "this run").contains("native, std's ln differs, first in: generated, linear model, case")
+    );
     assert!(!found.is_clean());
 }

@@ -5,6 +5,7 @@
 use shared_features::codec;
 use shared_features::encoder::{Encoder, EncoderError, Values};
 use shared_features::floats::Floats;
+use shared_features::numeric;
 use shared_features::policy::{Policy, PolicyError};
 use shared_features::rank::{Parts, Ranked, Scored};
 use shared_features::tables::{Tables, TablesError};
@@ -108,7 +109,7 @@ impl Engine {
         self.encoder.encode(values).map_err(|e| e.to_string())
     }
 
-    /// A score for each vector.
+    /// A score for each vector; every NaN is the missing one.
     ///
     /// # Errors
     /// No model, or a number of values that is not a multiple of the width.
@@ -119,6 +120,10 @@ impl Engine {
         }
         let mut scores = Vec::with_capacity(vectors.len() / width);
         model.score(vectors, &mut scores);
+        // Which NaN comes out of NaNs is the host's choice in WebAssembly.
+        for score in scores.iter_mut().filter(|score| score.is_nan()) {
+            *score = numeric::MISSING;
+        }
         Ok(scores)
     }
 

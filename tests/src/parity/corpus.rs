@@ -96,7 +96,9 @@ fn everything(cases: u64) -> Vec<Section> {
     let parts = Parts { encoder: &encoder, policy: &spec.policy, tables: &tables };
     let sample: Vec<f32> = (0..100)
         .map(|k| Case::generate(k, &encoder.schema))
-        .flat_map(|case| encoder.encode(&encoder.extract(&parts.scene(&case.view, &case.request).0)).unwrap_or_default())
+        .flat_map(|case| {
+            encoder.encode(&encoder.extract(&parts.scene(&case.view, &case.request).0)).unwrap_or_default()
+        })
         .collect();
     let models = [
         ("generated, linear model", cases::linear_model(width)),

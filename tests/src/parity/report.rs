@@ -9,7 +9,10 @@ const MARKS: (&str, &str) = ("<!-- written by make parity -->\n", "<!-- end -->\
 
 /// What was compared and how every host did, as Markdown.
 pub fn table(outcome: &Outcome, date: &str) -> String {
-    let mut text = format!("{date}: {} cases.\n\n| host | version | cases | differing cases | digest over all digests | seconds |\n|---|---|--:|--:|---|--:|\n", grouped(outcome.total()));
+    let mut text = format!(
+        "{date}: {} cases.\n\n| host | version | cases | differing cases | digest over all digests | seconds |\n|---|---|--:|--:|---|--:|\n",
+        grouped(outcome.total())
+    );
     for host in &outcome.hosts {
         let digest = &host.digest.to_string()[..16];
         let (cases, differing) = (grouped(outcome.total()), grouped(host.differing));
