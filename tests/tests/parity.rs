@@ -18,8 +18,10 @@ use shared_features::request::Request;
 use shared_features::wire::{Call, Load};
 use wasm_model::engine::Engine;
 
-/// How many generated cases are compared.
-const CASES: u64 = 10_000;
+/// How many generated cases are compared with the edge's own host.
+const CASES: u64 = 4_000;
+/// How many generated cases are compared between all hosts.
+const COMPARED: u64 = 1_000;
 /// How many go into one call.
 const PER_CALL: u64 = 250;
 
@@ -131,7 +133,7 @@ fn every_host_gives_the_same_bits() {
     let outcome = compare(corpus(COMPARED), hosts(trainer::ENGINE), |_| {}).unwrap();
     println!("{}", report::table(&outcome, "this run"));
     assert!(outcome.is_clean());
-    assert!(outcome.total() > COMPARED && outcome.cases.iter().all(|(_, cases)| *cases > 100), "{:?}", outcome.cases);
+    assert!(outcome.total() > COMPARED && outcome.cases.iter().all(|(_, cases)| *cases > 50), "{:?}", outcome.cases);
     let first = outcome.hosts[0].digest;
     assert!(outcome.hosts.iter().all(|host| host.digest == first));
 }
@@ -176,7 +178,7 @@ fn std_ln_in_place_of_libm_is_found() {
     copied(folder.path());
     let check = |name: &str, program: &Path| {
         let hosts = vec![sandbox::cranelift(trainer::ENGINE), child::start(name, program)];
-        compare(corpus(1_000), hosts, |_| {}).unwrap()
+        compare(corpus(400), hosts, |_| {}).unwrap()
     };
     // The copy itself changes nothing.
     let sound = check("native, a copy", &native_host(folder.path()));
@@ -191,7 +193,7 @@ fn std_ln_in_place_of_libm_is_found() {
     println!("{}", report::table(&found, "this run"));
     let [native, wasmtime, altered] = &found.hosts[..] else { panic!("three hosts were compared") };
     assert_eq!((native.differing, wasmtime.differing), (0, 0));
-    assert!(altered.differing > 100, "only {} cases differ", altered.differing);
+    assert!(altered.differing > 50, "only {} cases differ", altered.differing);
     assert!(altered.digest != native.digest);
     // Named by case, where the difference arises: values are equal, vectors are not.
     assert!(altered.named[0].ends_with(": vectors"), "{:?}", altered.named);

@@ -122,7 +122,7 @@ impl Engine {
         }
         let mut scores = Vec::with_capacity(vectors.len() / width);
         model.score(vectors, &mut scores);
-        // Which NaN an operation makes of two differs between machines.
+        // Which NaN an operation on NaNs gives is the host's choice in WebAssembly.
         scores.iter_mut().for_each(|score| *score = numeric::store_f32(*score));
         Ok(scores)
     }
