@@ -47,7 +47,7 @@ fn main() {
         match cargo.status() {
             Ok(status) if status.success() => {}
             Ok(status) => {
-                return println!("cargo::error=building {file} failed ({status}); see the messages above");
+                return println!("cargo::error=building {file} failed ({status}); `cargo build -vv` shows why");
             }
             Err(e) => return println!("cargo::error=cannot start cargo to build {file}: {e}"),
         }

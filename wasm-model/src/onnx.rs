@@ -164,7 +164,7 @@ impl Model {
         match &self.kind {
             ModelKind::Tree(trees) => trees.raw(x, self.width, out),
             ModelKind::Linear(linear) => out.extend(x.chunks_exact(self.width).map(|row| linear.raw(row) as f32)),
-            ModelKind::Dense(chain) => chain.score(x, self.width, out),
+            _ => self.score(x, out),
         }
     }
 
@@ -178,7 +178,7 @@ impl Model {
         match &self.kind {
             ModelKind::Tree(trees) => trees.exact(),
             ModelKind::Linear(linear) => Some(linear.exact()),
-            ModelKind::Dense(_) => None,
+            _ => None,
         }
     }
 

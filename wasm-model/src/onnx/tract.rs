@@ -61,10 +61,14 @@ impl Plan {
         check(&model, &onnx, n_features)?;
         let width = n_features as usize;
         let plan = optimise(&onnx, &model, width).map_err(|e| failed(&e))?;
-        let parameters = model.graph.iter().flat_map(|g| &g.initializer).map(|t| t.dims.iter().product::<i64>());
+        let parameters = model
+            .graph
+            .iter()
+            .flat_map(|g| &g.initializer)
+            .map(|t| t.dims.iter().fold(1i64, |size, &dim| size.saturating_mul(dim)));
         let plan = Plan {
             width,
-            parameters: u32::try_from(parameters.sum::<i64>()).unwrap_or(u32::MAX),
+            parameters: u32::try_from(parameters.fold(0i64, i64::saturating_add)).unwrap_or(u32::MAX),
             nodes: plan.model().nodes().len() as u32,
             plan,
         };
