@@ -215,7 +215,7 @@ fn documents(corpus: &Corpus, folder: &Path, load: Load) {
         (Role::Tables, load.tables),
         (Role::Golden, vec![0]),
     ]);
-    let bundle = Bundle::make("plain", Digest::of(b"data"), blobs).expect("a bundle");
+    let bundle = Bundle::make("plain", "compact", Digest::of(b"data"), blobs).expect("a bundle");
     corpus.put("manifest", bundle.manifest_bytes());
     // A fixed key, so that the same bytes come out again.
     let key = folder.join("publisher.key");

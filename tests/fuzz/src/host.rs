@@ -100,6 +100,7 @@ pub fn same_in_a_sandbox(engine: &[u8], data: &[u8]) {
         Some(Op::Describe) => same(Op::Describe, &(), guest().describe()),
         Some(Op::Extract) => with(message, |call: &Call| same(Op::Extract, call, guest().extract(call))),
         Some(Op::Rank) => with(message, |call: &Call| same(Op::Rank, call, guest().rank(call))),
+        Some(Op::Explain) => with(message, |call: &Call| same(Op::Explain, call, guest().explain(call))),
         Some(Op::Encode) => with(message, |v: &Values| same(Op::Encode, v, guest().encode(v).map(Floats))),
         Some(Op::Score) => with(message, |v: &Floats| same(Op::Score, v, guest().score(&v.0).map(Floats))),
         None => with(message, |load: &Load| {

@@ -241,7 +241,10 @@ impl Tensor {
         if element != FLOAT {
             return Err(malformed("an initializer is not of 32-bit floats"));
         }
-        let size = tensor.shape.iter().try_fold(1i64, |size, &d| if d < 0 { None } else { size.checked_mul(d) });
+        let size = tensor
+            .shape
+            .iter()
+            .try_fold(1i64, |size, &d| u32::try_from(d).ok().and_then(|d| size.checked_mul(d.into())));
         if size != i64::try_from(tensor.data.len()).ok() {
             return Err(malformed("an initializer's data does not fit its shape"));
         }

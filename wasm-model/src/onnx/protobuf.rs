@@ -36,7 +36,7 @@ impl<'a> Fields<'a> {
             }
             2 => {
                 let len = varint(&mut self.rest)?;
-                Value::Bytes(self.take(usize::try_from(len).map_err(|_| malformed("a length is too large"))?)?)
+                Value::Bytes(self.take(usize::try_from(len).unwrap_or(usize::MAX))?)
             }
             5 => Value::Fixed32(u32::from_le_bytes(self.array()?)),
             _ => return Err(malformed("a wire type is unknown")),
