@@ -37,7 +37,7 @@ fn publish(registry: &Path) -> Bundle {
         (Role::Tables, tables.to_bytes()),
         (Role::Golden, Vec::new()),
     ]);
-    let load = Bundle::make("everything", Digest::of(&[]), blobs.clone()).unwrap().load();
+    let load = Bundle::make("everything", "compact", Digest::of(&[]), blobs.clone()).unwrap().load();
     let guest = Guest::new(Host::shared().unwrap(), trainer::ENGINE, &load, Limits::batch()).unwrap();
     // The first one has several candidates: the example ranks those.
     let mut cases: Vec<Case> = (0..40).map(|k| Case::generate(k, &encoder.schema)).collect();
@@ -49,7 +49,7 @@ fn publish(registry: &Path) -> Bundle {
         salt: "golden".into(),
     };
     blobs.insert(Role::Golden, Golden::record(&guest, call).unwrap().to_bytes());
-    let bundle = Bundle::make("everything", Digest::of(&[]), blobs).unwrap();
+    let bundle = Bundle::make("everything", "compact", Digest::of(&[]), blobs).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { Registry::open(registry.to_str().unwrap()).unwrap().put_bundle(&bundle).await }).unwrap();
     bundle
