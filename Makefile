@@ -53,9 +53,8 @@ lint: setup ## formatting and lints
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
 	  else echo "skipped: cargo deny is not installed (cargo install cargo-deny)"; fi
 
-engine: setup ## build the engine alone and print its size and digest
-	$(CARGO) build --workspace --locked
-	"$${CARGO_TARGET_DIR:-target}/debug/trainer" engine
+engine: setup ## the engines' sizes and digests; fails over budget
+	$(CARGO) run --quiet --locked --package hearth-tests --example engine_sizes
 
 bench: setup peers ## speeds, beside peers
 	$(HOSTS)/peers/bin/python tests/benches/score/models.py "$(HOSTS)/models"

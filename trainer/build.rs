@@ -14,7 +14,7 @@ fn main() {
     let var = |name: &str| env::var(name).unwrap_or_else(|_| panic!("cargo sets {name} for build scripts"));
     let root = Path::new(&var("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace is there");
     let out = PathBuf::from(var("OUT_DIR"));
-    for watched in ["wasm-model/src", "wasm-model/Cargo.toml", "shared-features/src", "shared-features/Cargo.toml"] {
+    for watched in ["wasm-model", "shared-features"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     for watched in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml"] {
@@ -63,8 +63,8 @@ fn target_is_installed(rustc: &str) -> bool {
     output.is_ok_and(|o| o.status.success() && Path::new(String::from_utf8_lossy(&o.stdout).trim()).is_dir())
 }
 
-/// Flags of the engines' builds: 128-bit SIMD, which every engine has had since 2023, no source of random numbers,
-/// which would be an import, and no paths of this machine.
+/// Flags of the engines' builds: 128-bit SIMD, which every engine has had since 2023, numbers in as few bytes as they
+/// need, no source of random numbers, which would be an import, and no paths of this machine.
 fn flags(root: &Path, target_dir: &Path) -> String {
     let cargo_home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -73,6 +73,8 @@ fn flags(root: &Path, target_dir: &Path) -> String {
     // Of several prefixes that match, the last one counts.
     let prefixes = [(cargo_home.as_path(), "cargo"), (root, "hearth"), (target_dir, "target")];
     let remap = prefixes.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
-    let fixed = ["-Ctarget-feature=+simd128", "--cfg=getrandom_backend=\"unsupported\""].map(str::to_owned);
+    let fixed =
+        ["-Ctarget-feature=+simd128", "-Clink-arg=--compress-relocations", "--cfg=getrandom_backend=\"unsupported\""];
+    let fixed = fixed.map(str::to_owned);
     [&fixed[..], &remap[..]].concat().join("\u{1f}")
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{event::FieldValue, numeric};
+use crate::{event::FieldValue, numeric, order};
 
 /// Code of a missing category.
 pub const NO_CODE: u32 = u32::MAX;
@@ -406,8 +406,7 @@ pub(crate) fn canonical(numbers: &[f32]) -> bool {
 }
 
 fn dictionary<'a>(cells: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut names: Vec<&str> = cells.collect();
-    names.sort_unstable();
+    let mut names = order::sorted_texts(&cells.collect::<Vec<_>>());
     names.dedup();
     names
 }

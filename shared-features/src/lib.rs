@@ -18,6 +18,7 @@ pub mod feature_log;
 pub mod floats;
 pub mod history;
 pub mod numeric;
+pub mod order;
 pub mod policy;
 pub mod random;
 pub mod rank;

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::encoder::{Encoder, Values};
 use crate::event::MAX_CANDIDATES;
 use crate::history::HistoryView;
-use crate::numeric;
 use crate::policy::{CandidateSource, Policy};
 use crate::request::Request;
 use crate::scene::Scene;
 use crate::slate::{by_score, slate};
 use crate::tables::Tables;
+use crate::{numeric, order};
 
 /// Rank of a logged row that is not in the slate.
 pub const UNRANKED: u32 = u32::MAX;
@@ -151,10 +151,10 @@ impl<'a> Parts<'a> {
             sources.resize(items.len(), source as u8);
         }
         // Of each item the first one stays.
-        let mut by_item: Vec<(&str, u32)> = items.iter().map(|(item, _)| *item).zip(0..).collect();
-        by_item.sort_unstable();
+        let by_item = order::sorted(items.len(), &|a, b| items[a].0.cmp(items[b].0));
         let mut stays = vec![false; items.len()];
-        by_item.chunk_by(|a, b| a.0 == b.0).for_each(|same| stays[same[0].1 as usize] = true);
+        let same = |a: &u32, b: &u32| items[*a as usize].0 == items[*b as usize].0;
+        by_item.chunk_by(same).for_each(|same| stays[same[0] as usize] = true);
         let firsts: Vec<usize> = (0..items.len()).filter(|&i| stays[i]).take(MAX_CANDIDATES).collect();
         (firsts.iter().map(|&i| items[i]).collect(), firsts.iter().map(|&i| sources[i]).collect())
     }

@@ -1,10 +1,10 @@
 //! From scores to a slate: order, rules, exploration, and the draw of candidates that are logged unshown.
 
 use crate::column::{Column, NO_CODE};
-use crate::numeric;
 use crate::policy::{AtMost, Exploration, Policy};
 use crate::random::Random;
 use crate::scene::Scene;
+use crate::{numeric, order};
 
 use diversity::Diversity;
 
@@ -124,14 +124,14 @@ fn draw(worth: &[f64], temperature: f64, random: &mut Random) -> (usize, f32) {
 
 fn allowed(policy: &Policy, scene: &Scene) -> Vec<bool> {
     let hides: Vec<bool> = scene.history.actions.iter().map(|a| policy.rules.hide_after.contains(a)).collect();
-    let mut hidden: Vec<&str> = scene
+    let hidden: Vec<&str> = scene
         .window
         .clone()
         .filter(|&i| hides[scene.history.action[i] as usize])
         .map(|i| scene.history.items[scene.history.item[i] as usize].as_str())
         .chain(scene.request.exclude.iter().map(String::as_str))
         .collect();
-    hidden.sort_unstable();
+    let hidden = order::sorted_texts(&hidden);
     scene.candidates.iter().map(|item| hidden.binary_search(item).is_err()).collect()
 }
 

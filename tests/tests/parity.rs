@@ -162,9 +162,9 @@ fn copied(to: &Path) {
         std::fs::copy(root.join(name), to.join(name)).unwrap();
     }
     let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
-    let members = r#"["shared-features", "wasm-model", "edge-runtime", "trainer", "tests"]"#;
+    let members = r#"["shared-features", "wasm-model", "wasm-model/kernels", "edge-runtime", "trainer", "tests"]"#;
     assert!(manifest.contains(members));
-    let manifest = manifest.replace(members, r#"["shared-features", "wasm-model", "tests"]"#);
+    let manifest = manifest.replace(members, r#"["shared-features", "wasm-model", "wasm-model/kernels", "tests"]"#);
     std::fs::write(to.join("Cargo.toml"), manifest).unwrap();
     let package = "[package]\nname = \"native-host\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
         [[bin]]\nname = \"native_host\"\npath = \"examples/native_host.rs\"\n\

@@ -43,6 +43,7 @@ fn another_checkout_builds_the_same_engine() {
     let target = folder.path().join("target");
     let flags = [
         "-Ctarget-feature=+simd128".to_owned(),
+        "-Clink-arg=--compress-relocations".to_owned(),
         "--cfg=getrandom_backend=\"unsupported\"".to_owned(),
         format!("--remap-path-prefix={}=cargo", cargo_home().display()),
         format!("--remap-path-prefix={}=hearth", checkout.canonicalize().unwrap().display()),

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::terms::{self, Texts};
 use super::{Declared, Read};
 use crate::column::{Column, Kind};
-use crate::numeric;
 use crate::scene::Scene;
 use crate::schema::{Entity, FieldRef};
+use crate::{numeric, order};
 
 /// BM25, at least 0; 0 where no term of the query is in the text, missing where either is missing or the query
 /// has no terms.
@@ -61,7 +61,7 @@ impl Read for Bm25 {
             length += text.len() as f64;
             each_text_once.extend(text.chunk_by(|a, b| a == b).map(|same| same[0]));
         }
-        each_text_once.sort_unstable();
+        let each_text_once = order::sorted_texts(&each_text_once);
         let occurrences = |sorted: &[&str], term: &str| {
             sorted.partition_point(|t| *t <= term) - sorted.partition_point(|t| *t < term)
         };

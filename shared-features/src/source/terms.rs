@@ -10,6 +10,7 @@
 
 use super::Declared;
 use crate::column::{Column, Kind, NO_CODE};
+use crate::order;
 use crate::schema::FieldRef;
 
 /// The texts of a column; equal ones are cut once.
@@ -41,10 +42,8 @@ impl Texts {
 
     /// The terms of each text, sorted; a term stands as often as in the text.
     pub(super) fn sorted(&self) -> Vec<Vec<&str>> {
-        let mut sorted: Vec<Vec<&str>> =
-            self.terms.iter().map(|terms| terms.iter().map(String::as_str).collect()).collect();
-        sorted.iter_mut().for_each(|terms| terms.sort_unstable());
-        sorted
+        let unsorted = self.terms.iter().map(|terms| terms.iter().map(String::as_str).collect::<Vec<&str>>());
+        unsorted.map(|terms| order::sorted_texts(&terms)).collect()
     }
 }
 

@@ -4,7 +4,7 @@
 //! A leaf's cover is its `nodes_hitrates`; a node's is the sum of its leaves'.
 //! Where a tree's hitrates are absent or not all positive, each leaf counts 1, as it does where they are all the same.
 
-use super::shape::{self, Test, Tree};
+use tree_kernels::{self as shape, Test, Tree};
 
 /// Deepest tree that is kept: paths have at most this many conditions, and explaining takes no more stack for them.
 pub(crate) const MAX_DEPTH: u32 = 64;

@@ -1,8 +1,8 @@
 //! Reads a TreeEnsembleRegressor: every index, cycle and number is checked here, once.
 
-use std::collections::BTreeMap;
+use shared_features::order;
+use tree_kernels::{self as shape, Split, Test, Tree};
 
-use super::shape::{self, Split, Test, Tree};
 use crate::onnx::ModelError;
 use crate::onnx::graph::Node;
 
@@ -32,6 +32,8 @@ enum Mode {
 
 /// A node as the file has it.
 struct Raw {
+    tree: i64,
+    id: i64,
     feature: i64,
     threshold: f32,
     mode: Mode,
@@ -50,7 +52,7 @@ pub(super) fn read(node: &Node, n_features: u32) -> Result<File, ModelError> {
     if ["nodes_values_as_tensor", "target_weights_as_tensor", "base_values_as_tensor"].iter().any(|a| node.has(a)) {
         return Err(refuse("double-precision tensors are not supported; export 32-bit floats".into()));
     }
-    let trees = raw_trees(node, n_features)?;
+    let nodes = raw_nodes(node, n_features)?;
     let average = match node.text("aggregate_function", "SUM") {
         "SUM" => false,
         "AVERAGE" => true,
@@ -66,7 +68,7 @@ pub(super) fn read(node: &Node, n_features: u32) -> Result<File, ModelError> {
         [base] if base.is_finite() => f64::from(*base),
         other => return Err(refuse(format!("base_values {other:?}, expected one finite number"))),
     };
-    let trees = trees.iter().map(|(id, raw)| lay_out(*id, raw)).collect::<Result<_, _>>()?;
+    let trees = nodes.chunk_by(|a, b| a.tree == b.tree).map(lay_out).collect::<Result<_, _>>()?;
     Ok(File { trees, base, average, logistic })
 }
 
@@ -87,34 +89,32 @@ impl Raw {
     }
 }
 
-/// Puts one tree into preorder; refuses cycles, shared and unreachable nodes.
-fn lay_out(tree: i64, raw: &BTreeMap<i64, Raw>) -> Result<Tree, ModelError> {
-    let refuse_tree = |what: String| refuse(format!("tree {tree}: {what}"));
-    let children = raw.values().filter(|n| n.mode != Mode::Leaf).flat_map(|n| [n.if_true, n.if_false]);
-    let mut parents: BTreeMap<i64, u32> = raw.keys().map(|&id| (id, 0)).collect();
-    for child in children {
-        match parents.get_mut(&child) {
-            Some(count) => *count += 1,
-            None => return Err(refuse_tree(format!("there is no node {child}"))),
-        }
+/// Puts the nodes of one tree, sorted by id, into preorder; refuses cycles, shared and unreachable nodes.
+fn lay_out(raw: &[Raw]) -> Result<Tree, ModelError> {
+    let refuse_tree = |what: String| refuse(format!("tree {}: {what}", raw[0].tree));
+    let place =
+        |id: i64| raw.binary_search_by(|n| n.id.cmp(&id)).map_err(|_| refuse_tree(format!("there is no node {id}")));
+    let mut parents = vec![0u32; raw.len()];
+    for child in raw.iter().filter(|n| n.mode != Mode::Leaf).flat_map(|n| [n.if_true, n.if_false]) {
+        parents[place(child)?] += 1;
     }
-    if let Some((node, _)) = parents.iter().find(|(_, count)| **count > 1) {
-        return Err(refuse_tree(format!("node {node} has more than one parent")));
+    if let Some(shared) = parents.iter().position(|count| *count > 1) {
+        return Err(refuse_tree(format!("node {} has more than one parent", raw[shared].id)));
     }
-    let mut roots = parents.iter().filter(|(_, count)| **count == 0).map(|(node, _)| *node);
+    let mut roots = (0..raw.len()).filter(|&k| parents[k] == 0);
     let (Some(root), None) = (roots.next(), roots.next()) else {
         return Err(refuse_tree("it does not have exactly one root, so it has a cycle or loose nodes".into()));
     };
     let mut nodes: Vec<shape::Node> = Vec::with_capacity(raw.len());
     let mut covers = Vec::new();
     // Nodes to visit, and the node whose `otherwise` each is.
-    let mut waiting: Vec<(i64, Option<usize>)> = vec![(root, None)];
-    while let Some((id, parent)) = waiting.pop() {
+    let mut waiting: Vec<(usize, Option<usize>)> = vec![(root, None)];
+    while let Some((k, parent)) = waiting.pop() {
         let at = nodes.len();
         if let Some(shape::Node::Split(parent)) = parent.map(|p| &mut nodes[p]) {
             parent.otherwise = at as u32;
         }
-        let node = &raw[&id];
+        let node = &raw[k];
         if node.mode == Mode::Leaf {
             nodes.push(shape::Node::Leaf(node.weight.unwrap_or(0.0)));
             covers.extend(node.hitrate);
@@ -122,8 +122,8 @@ fn lay_out(tree: i64, raw: &BTreeMap<i64, Raw>) -> Result<Tree, ModelError> {
         }
         let (split, if_true, if_false) = node.split();
         nodes.push(shape::Node::Split(split));
-        waiting.push((if_false, Some(at)));
-        waiting.push((if_true, None));
+        waiting.push((place(if_false)?, Some(at)));
+        waiting.push((place(if_true)?, None));
     }
     if nodes.len() != raw.len() {
         return Err(refuse_tree("some nodes cannot be reached from its root".into()));
@@ -131,8 +131,8 @@ fn lay_out(tree: i64, raw: &BTreeMap<i64, Raw>) -> Result<Tree, ModelError> {
     Ok(Tree { nodes, covers })
 }
 
-/// The nodes of each tree, by tree and node id.
-fn raw_trees(node: &Node, n_features: u32) -> Result<BTreeMap<i64, BTreeMap<i64, Raw>>, ModelError> {
+/// All nodes, sorted by tree and id.
+fn raw_nodes(node: &Node, n_features: u32) -> Result<Vec<Raw>, ModelError> {
     let (trees, ids) = (node.ints("nodes_treeids"), node.ints("nodes_nodeids"));
     let count = trees.len();
     if count == 0 || count > MAX_NODES {
@@ -157,10 +157,15 @@ fn raw_trees(node: &Node, n_features: u32) -> Result<BTreeMap<i64, BTreeMap<i64,
     if !hitrates.is_empty() {
         same("nodes_hitrates", hitrates.len())?;
     }
-    let mut raw: BTreeMap<i64, BTreeMap<i64, Raw>> = BTreeMap::new();
-    for (i, mode) in node.texts("nodes_modes").enumerate() {
+    let modes: Vec<&[u8]> = node.texts("nodes_modes").collect();
+    let mut raw: Vec<Raw> = Vec::with_capacity(count);
+    for i in order::sorted(count, &|a, b| (trees[a], ids[a]).cmp(&(trees[b], ids[b]))) {
+        let i = i as usize;
         let name = || format!("tree {} node {}", trees[i], ids[i]);
-        let mode = match mode {
+        if raw.last().is_some_and(|last| (last.tree, last.id) == (trees[i], ids[i])) {
+            return Err(refuse(format!("{} stands twice", name())));
+        }
+        let mode = match modes[i] {
             b"LEAF" => Mode::Leaf,
             b"BRANCH_LEQ" => Mode::Leq,
             b"BRANCH_LT" => Mode::Lt,
@@ -181,7 +186,9 @@ fn raw_trees(node: &Node, n_features: u32) -> Result<BTreeMap<i64, BTreeMap<i64,
                 return Err(refuse(format!("{}: its threshold is NaN", name())));
             }
         }
-        let node = Raw {
+        raw.push(Raw {
+            tree: trees[i],
+            id: ids[i],
             feature: features[i],
             threshold: thresholds[i],
             mode,
@@ -190,16 +197,13 @@ fn raw_trees(node: &Node, n_features: u32) -> Result<BTreeMap<i64, BTreeMap<i64,
             missing_is_true: missing.get(i).is_some_and(|&m| m != 0),
             weight: None,
             hitrate: hitrates.get(i).copied(),
-        };
-        if raw.entry(trees[i]).or_default().insert(ids[i], node).is_some() {
-            return Err(refuse(format!("{} stands twice", name())));
-        }
+        });
     }
     leaf_weights(node, &mut raw)?;
     Ok(raw)
 }
 
-fn leaf_weights(node: &Node, raw: &mut BTreeMap<i64, BTreeMap<i64, Raw>>) -> Result<(), ModelError> {
+fn leaf_weights(node: &Node, raw: &mut [Raw]) -> Result<(), ModelError> {
     let (trees, ids) = (node.ints("target_treeids"), node.ints("target_nodeids"));
     let (targets, weights) = (node.ints("target_ids"), node.floats("target_weights"));
     if [ids.len(), targets.len(), weights.len()].iter().any(|&n| n != trees.len()) {
@@ -213,7 +217,8 @@ fn leaf_weights(node: &Node, raw: &mut BTreeMap<i64, BTreeMap<i64, Raw>>) -> Res
         if !weights[i].is_finite() {
             return Err(refuse(format!("{name}: its weight is not finite")));
         }
-        match raw.get_mut(&trees[i]).and_then(|tree| tree.get_mut(&ids[i])) {
+        let at = raw.binary_search_by(|n| (n.tree, n.id).cmp(&(trees[i], ids[i])));
+        match at.ok().map(|at| &mut raw[at]) {
             Some(node) if node.mode == Mode::Leaf && node.weight.is_none() => node.weight = Some(weights[i]),
             Some(node) if node.mode == Mode::Leaf => return Err(refuse(format!("{name} has two weights"))),
             Some(_) => return Err(refuse(format!("{name} has a weight but is no leaf"))),

@@ -1,13 +1,13 @@
 //! From the root down, [`ROWS`] rows side by side, so that their steps overlap instead of waiting for each other.
 
-use super::shape::{Node, Test, Tree};
+use crate::shape::{Node, Test, Tree};
 
 /// Rows that walk together.
 const ROWS: usize = 8;
 
 /// Trees after each other.
 #[derive(Debug)]
-pub(super) struct Block {
+pub(crate) struct Block {
     nodes: Vec<Step>,
     trees: Vec<Start>,
 }
@@ -30,7 +30,7 @@ struct Step {
 }
 
 impl Block {
-    pub(super) fn build(trees: &[Tree]) -> Block {
+    pub(crate) fn build(trees: &[Tree]) -> Block {
         let mut block = Block { nodes: Vec::new(), trees: Vec::new() };
         for tree in trees {
             let root = block.nodes.len() as u32;
@@ -56,7 +56,7 @@ impl Block {
     }
 
     /// Adds each tree's leaf to each row's sum.
-    pub(super) fn add(&self, x: &[f32], width: usize, sums: &mut [f64]) {
+    pub(crate) fn add(&self, x: &[f32], width: usize, sums: &mut [f64]) {
         for tree in &self.trees {
             for (rows, sums) in x.chunks(width * ROWS).zip(sums.chunks_mut(ROWS)) {
                 let mut at = [tree.root; ROWS];

@@ -6,9 +6,9 @@
 //! that. Each condition rules out the smaller of its two sides, so that it seldom clears bits of more than one byte.
 //! (After QuickScorer and RapidScorer: Lucchese et al. 2015, Ye et al. 2018; ranks and smaller sides are ours.)
 
-use super::GROUP;
-use super::lanes::{LANES, Lanes, Sixteen};
-use super::shape::{Node, Split, Test, Tree};
+use crate::GROUP;
+use crate::lanes::{LANES, Lanes, Sixteen};
+use crate::shape::{Node, Split, Test, Tree};
 
 /// Most leaves of a tree.
 const MAX_LEAVES: usize = 256;
@@ -21,7 +21,7 @@ const SIGN: u8 = 0x80;
 
 /// Trees after each other, and the ranks they need.
 #[derive(Debug)]
-pub(super) struct Block {
+pub(crate) struct Block {
     columns: Vec<Column>,
     thresholds: Vec<Segment>,
     planes: usize,
@@ -75,18 +75,18 @@ struct Condition {
 
 /// Ranks of a group of rows, a plane of [`GROUP`] bytes a column; kept between groups.
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     planes: Vec<[[u8; LANES]; GROUP / LANES]>,
 }
 
 /// Whether this kernel can run a tree.
-pub(super) fn takes(tree: &Tree) -> bool {
+pub(crate) fn takes(tree: &Tree) -> bool {
     tree.leaves() <= MAX_LEAVES && tree.splits().all(|s| matches!(s.test, Test::AtMost(_)))
 }
 
 impl Block {
     /// A block of the first trees, and how many they are.
-    pub(super) fn build(trees: &[Tree]) -> (Block, usize) {
+    pub(crate) fn build(trees: &[Tree]) -> (Block, usize) {
         // By feature; most features of a wide model may have none.
         let mut thresholds: Vec<Vec<f32>> = Vec::new();
         let (mut taken, mut columns) = (0, 0);
@@ -195,7 +195,7 @@ impl Block {
     }
 
     /// Adds each tree's leaf to each row's sum; sums of rows that are not there get some leaf.
-    pub(super) fn add(&self, x: &[f32], width: usize, sums: &mut [f64; GROUP], scratch: &mut Scratch) {
+    pub(crate) fn add(&self, x: &[f32], width: usize, sums: &mut [f64; GROUP], scratch: &mut Scratch) {
         scratch.planes.resize(self.planes, [[0; LANES]; GROUP / LANES]);
         let rows = x.len() / width;
         for column in &self.columns {

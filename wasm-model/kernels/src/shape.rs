@@ -5,15 +5,16 @@
 
 /// A checked tree.
 #[derive(Clone, Debug)]
-pub(super) struct Tree {
-    pub(super) nodes: Vec<Node>,
+pub struct Tree {
+    /// In preorder; at least a leaf.
+    pub nodes: Vec<Node>,
     /// How much of the training data came to each leaf, in preorder; empty where that is not known.
-    pub(super) covers: Vec<f32>,
+    pub covers: Vec<f32>,
 }
 
 /// A node.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Node {
+pub enum Node {
     /// A leaf's weight.
     Leaf(f32),
     /// A condition on a feature.
@@ -22,18 +23,20 @@ pub(super) enum Node {
 
 /// A condition; where it holds a row goes to the next node.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Split {
-    pub(super) feature: u32,
-    pub(super) test: Test,
+pub struct Split {
+    /// Which number of a row.
+    pub feature: u32,
+    /// What is asked of it.
+    pub test: Test,
     /// Whether it holds where the feature is missing.
-    pub(super) missing: bool,
+    pub missing: bool,
     /// The node for rows for which it does not hold.
-    pub(super) otherwise: u32,
+    pub otherwise: u32,
 }
 
 /// What is asked of a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Test {
+pub enum Test {
     /// `x <= threshold`; the threshold may be infinite, never NaN.
     AtMost(f32),
     /// `x == value`.
@@ -44,17 +47,19 @@ pub(super) enum Test {
 
 impl Test {
     /// `x < threshold` for every `x`.
-    pub(super) fn below(threshold: f32) -> Test {
+    pub fn below(threshold: f32) -> Test {
         if threshold == f32::NEG_INFINITY { Test::Never } else { Test::AtMost(threshold.next_down()) }
     }
 }
 
 impl Tree {
-    pub(super) fn leaves(&self) -> usize {
+    /// How many leaves.
+    pub fn leaves(&self) -> usize {
         self.nodes.iter().filter(|n| matches!(n, Node::Leaf(_))).count()
     }
 
-    pub(super) fn splits(&self) -> impl Iterator<Item = &Split> {
+    /// The conditions, in preorder.
+    pub fn splits(&self) -> impl Iterator<Item = &Split> {
         self.nodes.iter().filter_map(|n| match n {
             Node::Split(split) => Some(split),
             Node::Leaf(_) => None,
@@ -62,7 +67,7 @@ impl Tree {
     }
 
     /// The longest path from the root to a leaf, in conditions.
-    pub(super) fn depth(&self) -> u32 {
+    pub fn depth(&self) -> u32 {
         let mut depths = vec![0u32; self.nodes.len()];
         for (at, node) in self.nodes.iter().enumerate() {
             if let Node::Split(split) = node {
