@@ -506,7 +506,7 @@ async fn what_is_no_request_is_named() {
         (format!("POST /v1/a/rank HTTP/1.1\r\n{length}\r\n{{}}"), 415, "unsupported_media_type"),
         (format!("POST /v1/%ff/rank HTTP/1.1\r\n{length}{json}\r\n{{}}"), 404, "not_found"),
         (format!("POST /v1/a/rank HTTP/1.1\r\n{length}{json}\r\n\u{7f}\u{1}"), 400, "malformed_body"),
-        (format!("GET /v1/a/rank HTTP/1.1\r\n\r\n"), 405, "method_not_allowed"),
+        ("GET /v1/a/rank HTTP/1.1\r\n\r\n".to_owned(), 405, "method_not_allowed"),
         (format!("POST /v1/a/rank HTTP/1.1\r\n{json}transfer-encoding: chunked\r\n\r\nzz\r\n"), 400, "malformed_body"),
         (
             format!("POST /v1/a/rank HTTP/1.1\r\nexpect: 100-continue\r\n{json}content-length: 9000000000\r\n\r\n"),

@@ -9,8 +9,11 @@
 pub mod guest;
 pub mod host;
 
+/// What a target does with bytes.
+pub type Target = fn(&[u8]);
+
 /// Every target by name, with what it does.
-pub const TARGETS: [(&str, fn(&[u8])); 13] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("encoder", guest::encoder),
     ("policy", guest::policy),
     ("tables", guest::tables),

@@ -205,7 +205,7 @@ fn batches(section: Section) -> impl Iterator<Item = Batch> {
             writer.case(first, &engine, &call);
             first += 1;
         }
-        (first > from).then(|| Batch {
+        (first > from).then_some(Batch {
             part,
             chunk: writer.chunk.0,
             expected: writer.expected,
