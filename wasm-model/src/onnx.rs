@@ -1,15 +1,19 @@
-//! ONNX models the compact engine runs: tree ensembles, linear regressors and small dense chains.
+//! ONNX models the compact engine runs: tree ensembles, linear models, dense layers, and graphs of them.
 //!
 //! [`Model::load`] checks everything that scoring relies on; [`Model::score`] cannot fail.
 //! A model has one input `features f32[n, n_features]` and one output `score f32[n, 1]`.
 
 mod dense;
 mod graph;
+mod head;
 mod linear;
 mod protobuf;
+mod tensor;
+mod transform;
 mod tree;
 
-use graph::{Graph, Node};
+use graph::Graph;
+use head::Single;
 
 /// Newest operator set of the default domain.
 const MAX_OPSET: i64 = 24;
@@ -107,10 +111,10 @@ impl Model {
             }
         }
         graph.check_interface(n_features)?;
-        let kind = match graph.nodes.as_slice() {
-            [node] if node.is_ml("TreeEnsembleRegressor") => ModelKind::Tree(tree::Ensemble::read(node, n_features)?),
-            [node] if node.is_ml("LinearRegressor") => ModelKind::Linear(linear::Linear::read(node, n_features)?),
-            nodes => ModelKind::Dense(dense::Chain::read(&graph, nodes, n_features)?),
+        let kind = match dense::Chain::read(&graph, n_features)?.into_single() {
+            Ok(Single::Tree(trees)) => ModelKind::Tree(trees),
+            Ok(Single::Linear(linear)) => ModelKind::Linear(linear),
+            Err(chain) => ModelKind::Dense(chain),
         };
         Ok(Model { width: n_features as usize, kind })
     }
@@ -128,7 +132,11 @@ impl Model {
 
     /// Whether a missing number means something to this model.
     pub fn handles_missing(&self) -> bool {
-        matches!(self.kind, ModelKind::Tree(_))
+        match &self.kind {
+            ModelKind::Tree(_) => true,
+            ModelKind::Linear(_) => false,
+            ModelKind::Dense(chain) => chain.handles_missing(),
+        }
     }
 
     /// What this model is.
@@ -150,20 +158,9 @@ impl std::fmt::Display for ModelDescription {
     }
 }
 
-impl Node {
-    fn is_ml(&self, operator: &str) -> bool {
-        self.domain == "ai.onnx.ml" && self.operator == operator
-    }
-}
-
-/// The logistic function, without overflow.
-fn logistic(x: f64) -> f64 {
-    if x >= 0.0 {
-        1.0 / (1.0 + libm::exp(-x))
-    } else {
-        let e = libm::exp(x);
-        e / (1.0 + e)
-    }
+/// A score as it leaves the engine: rounded once, and every NaN the same one.
+fn number(x: f64) -> f32 {
+    if x.is_nan() { f32::NAN } else { x as f32 }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! A ModelProto as far as the engine needs it: operator sets, inputs, outputs, initializers and nodes.
 
-use super::ModelError;
-use super::protobuf::{Fields, floats_of, malformed};
+use std::collections::BTreeSet;
 
-/// `TensorProto.FLOAT`.
-const FLOAT: i64 = 1;
+use super::ModelError;
+use super::protobuf::{Fields, malformed};
+use super::tensor::{Data, FLOAT, Tensor};
+
 /// Most nodes of a graph.
 const MAX_NODES: usize = 1024;
 
@@ -31,12 +32,6 @@ pub(super) struct Node {
     attributes: Vec<Attribute>,
 }
 
-pub(super) struct Tensor {
-    pub(super) name: String,
-    pub(super) shape: Vec<i64>,
-    pub(super) data: Vec<f32>,
-}
-
 #[derive(Default)]
 struct Attribute {
     name: String,
@@ -46,6 +41,7 @@ struct Attribute {
     floats: Vec<f32>,
     ints: Vec<i64>,
     texts: Vec<Vec<u8>>,
+    tensor: Option<Tensor>,
 }
 
 impl Graph {
@@ -86,29 +82,9 @@ impl Graph {
             }
         }
         // Old exporters list initializers among the inputs.
-        let initializers = &graph.initializers;
-        graph.inputs.retain(|port| !initializers.iter().any(|t| t.name == port.name));
-        graph.drop_identities();
+        let constants: BTreeSet<&str> = graph.initializers.iter().map(|t| t.name.as_str()).collect();
+        graph.inputs.retain(|port| !constants.contains(port.name.as_str()));
         Ok(graph)
-    }
-
-    /// Takes out each `Identity` whose input another node makes: that node then makes the `Identity`'s output.
-    fn drop_identities(&mut self) {
-        while let Some(at) = self.nodes.iter().position(|node| {
-            let own_domain = node.domain.is_empty() || node.domain == "ai.onnx";
-            let ([input], [_]) = (node.inputs.as_slice(), node.outputs.as_slice()) else { return false };
-            let makers = self.nodes.iter().filter(|n| n.outputs.contains(input)).count();
-            let readers = self.nodes.iter().filter(|n| n.inputs.contains(input)).count();
-            let exported = self.outputs.iter().any(|port| port.name == *input);
-            own_domain && node.operator == "Identity" && makers == 1 && readers == 1 && !exported
-        }) {
-            let identity = self.nodes.remove(at);
-            for output in self.nodes.iter_mut().flat_map(|n| &mut n.outputs) {
-                if *output == identity.inputs[0] {
-                    output.clone_from(&identity.outputs[0]);
-                }
-            }
-        }
     }
 
     /// One input `f32[n, n_features]`, one output `f32[n, 1]`.
@@ -131,10 +107,6 @@ impl Graph {
             return refuse(what, "an output f32[n, 1]".into());
         }
         Ok(())
-    }
-
-    pub(super) fn initializer(&self, name: &str) -> Option<&Tensor> {
-        self.initializers.iter().find(|t| t.name == name)
     }
 }
 
@@ -193,8 +165,39 @@ impl Node {
         texts.iter().map(Vec::as_slice)
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.attribute(name).is_some()
+    /// The numbers of a list of floats, of its `_as_tensor`, or of a tensor of this name.
+    pub(super) fn numbers(&self, name: &str) -> Vec<f64> {
+        let tensor = |name: &str| self.attribute(name).and_then(|a| a.tensor.as_ref());
+        match tensor(&format!("{name}_as_tensor")).or_else(|| tensor(name)).map(|t| &t.data) {
+            Some(Data::Floats(x)) => x.iter().map(|&x| f64::from(x)).collect(),
+            Some(Data::Doubles(x)) => x.clone(),
+            Some(Data::Ints(_)) => Vec::new(),
+            None => self.floats(name).iter().map(|&x| f64::from(x)).collect(),
+        }
+    }
+
+    /// The integers of a tensor.
+    pub(super) fn tensor_ints(&self, name: &str) -> &[i64] {
+        match self.attribute(name).and_then(|a| a.tensor.as_ref()).map(|t| &t.data) {
+            Some(Data::Ints(x)) => x,
+            _ => &[],
+        }
+    }
+
+    /// How many class labels it has.
+    pub(super) fn labels(&self) -> usize {
+        let ints = ["classlabels_int64s", "classlabels_ints"].map(|name| self.ints(name).len());
+        ints.into_iter().sum::<usize>() + self.texts("classlabels_strings").len()
+    }
+
+    /// Whether this is an operator of the default domain.
+    pub(super) fn is_default(&self) -> bool {
+        self.domain.is_empty() || self.domain == "ai.onnx"
+    }
+
+    /// Whether this is an operator of `ai.onnx.ml`.
+    pub(super) fn is_ml(&self) -> bool {
+        self.domain == "ai.onnx.ml"
     }
 
     fn attribute(&self, name: &str) -> Option<&Attribute> {
@@ -212,6 +215,7 @@ impl Attribute {
                 2 => attribute.float = Some(value.float()?),
                 3 => attribute.int = Some(value.int()?),
                 4 => attribute.text = Some(value.bytes()?.to_vec()),
+                5 => attribute.tensor = Some(Tensor::read(value.bytes()?)?),
                 7 => value.floats(&mut attribute.floats)?,
                 8 => value.ints(&mut attribute.ints)?,
                 9 => attribute.texts.push(value.bytes()?.to_vec()),
@@ -219,33 +223,6 @@ impl Attribute {
             }
         }
         Ok(attribute)
-    }
-}
-
-impl Tensor {
-    fn read(bytes: &[u8]) -> Result<Tensor, ModelError> {
-        let mut tensor = Tensor { name: String::new(), shape: Vec::new(), data: Vec::new() };
-        let mut element = 0;
-        let mut fields = Fields::new(bytes);
-        while let Some((number, value)) = fields.next()? {
-            match number {
-                1 => value.ints(&mut tensor.shape)?,
-                2 => element = value.int()?,
-                4 => value.floats(&mut tensor.data)?,
-                8 => tensor.name = value.text()?,
-                9 => floats_of(value.bytes()?, &mut tensor.data)?,
-                13 | 14 => return Err(malformed("external tensor data is not supported")),
-                _ => {}
-            }
-        }
-        if element != FLOAT {
-            return Err(malformed("an initializer is not of 32-bit floats"));
-        }
-        let size = tensor.shape.iter().try_fold(1i64, |size, &d| if d < 0 { None } else { size.checked_mul(d) });
-        if size != i64::try_from(tensor.data.len()).ok() {
-            return Err(malformed("an initializer's data does not fit its shape"));
-        }
-        Ok(tensor)
     }
 }
 

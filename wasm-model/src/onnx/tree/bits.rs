@@ -77,7 +77,7 @@ struct Condition {
 
 /// Ranks of a group of rows, a plane of [`GROUP`] bytes a column; kept between groups.
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(in super::super) struct Scratch {
     planes: Vec<[[u8; LANES]; GROUP / LANES]>,
 }
 
@@ -148,7 +148,7 @@ impl Block {
         while let Some(at) = waiting.pop() {
             let split = match &tree.nodes[at as usize] {
                 Node::Leaf(weight) => {
-                    self.leaves.push(f64::from(*weight));
+                    self.leaves.push(*weight);
                     first += 1;
                     continue;
                 }

@@ -1,0 +1,1 @@
+//! Models of other libraries, and generated ones, against what onnxruntime answered.
