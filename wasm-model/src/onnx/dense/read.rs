@@ -125,7 +125,7 @@ impl<'a> Names<'a> {
         match self.0.get(name) {
             Some(Meaning::Label) => Err(format!("it reads `{name}`, a classifier's label")),
             Some(meaning) => Ok(*meaning),
-            None => Err(format!("it reads `{name}`, which nothing before it makes: it is not a constant either")),
+            None => Err(format!("it reads `{name}`, which is no constant and which nothing before it makes")),
         }
     }
 
@@ -270,18 +270,19 @@ impl<'a> Names<'a> {
     }
 
     fn binary(&self, binary: Binary, a: &str, b: &str) -> Result<(Run, usize), String> {
-        let width = match (self.get(a)?, self.get(b)?) {
-            (Meaning::Value(a), Meaning::Value(b)) if a.width == b.width || b.width == 1 => a.width,
-            (Meaning::Value(a), Meaning::Value(b)) if a.width == 1 => b.width,
-            (Meaning::Value(a), Meaning::Value(b)) => {
-                return Err(format!("values of {} and {} numbers a row", a.width, b.width));
-            }
-            // A single number meets a constant row.
-            (Meaning::Value(a), Meaning::Constant(t)) | (Meaning::Constant(t), Meaning::Value(a)) => {
-                if a.width == 1 { t.len() } else { a.width }
-            }
-            _ => return Err("both sides are constants, expected a value".into()),
-        };
+        let width =
+            match (self.get(a)?, self.get(b)?) {
+                (Meaning::Value(a), Meaning::Value(b)) if a.width == b.width || b.width == 1 => a.width,
+                (Meaning::Value(a), Meaning::Value(b)) if a.width == 1 => b.width,
+                (Meaning::Value(a), Meaning::Value(b)) => {
+                    return Err(format!("values of {} and {} numbers a row", a.width, b.width));
+                }
+                // A single number meets a constant row.
+                (Meaning::Value(a), Meaning::Constant(t)) | (Meaning::Constant(t), Meaning::Value(a)) => {
+                    if a.width == 1 { t.len() } else { a.width }
+                }
+                _ => return Err("both sides are constants, expected a value".into()),
+            };
         let side = |name: &str| match self.get(name)? {
             Meaning::Value(slot) => Ok(Operand::Value(slot)),
             _ => self.row(name, width).map(Operand::Constant),

@@ -27,7 +27,7 @@ fn impossible_trees_are_refused() {
     refused(&broken(|a| a.modes[0] = "LEAF"), "exactly one root");
     refused(&broken(|a| a.if_true[0] = a.if_false[0]), "more than one parent");
     refused(&broken(|a| a.ids[1] = 0), "stands twice");
-    refused(&broken(|a| a.trees[2] = 7), "does not exist");
+    refused(&broken(|a| a.trees[2] = 7), "no node 2");
     refused(&broken(|a| a.weights[0] = f32::INFINITY), "not finite");
     refused(&broken(|a| a.targets[0] = 1), "target 1");
     refused(&broken(|a| a.leaf_ids[0] = 0), "no leaf");
@@ -75,7 +75,7 @@ fn other_interfaces_operators_and_versions_are_refused_by_name() {
         &model(&[node("ai.onnx.ml", "SVMRegressor", &["features"], "score", &[])], &[], 2, 3),
         "ai.onnx.ml.SVMRegressor",
     );
-    refused(&model(&[node("", "MatMul", &["features", "w"], "score", &[])], &[], 2, 3), "`w` is not a constant");
+    refused(&model(&[node("", "MatMul", &["features", "w"], "score", &[])], &[], 2, 3), "`w`, which is no constant");
     let wide = tensor("w", &[2, 2], &[0.0; 4]);
     refused(&model(&[node("", "MatMul", &["features", "w"], "score", &[])], &[wide], 2, 3), "2 numbers a row");
     let infinite = tensor("w", &[2, 1], &[f32::INFINITY, 0.0]);
@@ -84,4 +84,43 @@ fn other_interfaces_operators_and_versions_are_refused_by_name() {
     refused(&model(&[node("", "MatMul", &["features", "w"], "score", &[])], &[cut], 2, 3), "does not fit its shape");
     refused(&[], "no graph");
     refused(b"not a model", "not an ONNX file");
+}
+
+/// A chain of branches as deep as it has nodes, and a graph as deep as it may be.
+#[test]
+fn depth_is_no_danger() {
+    let mut tree = Tree::Leaf(0.5);
+    for _ in 0..2_000 {
+        tree = Tree::Split("BRANCH_LT", 0, 1.0, false, Box::new(tree), leaf(1.0));
+    }
+    assert_eq!(score(&Arrays::of(&[tree]).bytes(), &[0.0, 0.0]), 0.5);
+    let names: Vec<String> = (0..2_000).map(|at| format!("v{at}")).collect();
+    let nodes: Vec<Message> = names.windows(2).map(|pair| node("", "Relu", &[&pair[0]], &pair[1], &[])).collect();
+    refused(&model(&nodes, &[], 2, 3), "too many nodes");
+}
+
+#[test]
+fn claims_without_bytes_are_refused() {
+    let mat_mul = || node("", "MatMul", &["features", "w"], "score", &[]);
+    let huge = |shape: &[i64]| model(&[mat_mul()], &[tensor("w", shape, &[])], 2, 3);
+    refused(&huge(&[1 << 31, 1 << 31]), "does not fit its shape");
+    refused(&huge(&[1 << 62, 4]), "does not fit its shape");
+    refused(&huge(&[2, -1]), "does not fit its shape");
+    refused(&huge(&[0, 1 << 31]), "the value has 2");
+    // A graph of 2^31 bytes that are not there.
+    refused(&[0x3a, 0x80, 0x80, 0x80, 0x80, 0x08], "cut off");
+    // Each Concat doubles its value.
+    let names: Vec<String> = (0..40).map(|at| format!("v{at}")).collect();
+    let concat = |from: &str, to: &str| node("", "Concat", &[from, from], to, &[int("axis", 1)]);
+    let mut nodes = vec![concat("features", "v0")];
+    nodes.extend(names.windows(2).map(|pair| concat(&pair[0], &pair[1])));
+    refused(&model(&nodes, &[], 2, 3), "numbers a row");
+}
+
+#[test]
+fn graphs_that_are_not_in_order_are_refused() {
+    let relu = |from: &str, to: &str| node("", "Relu", &[from], to, &[]);
+    refused(&model(&[relu("b", "a"), relu("a", "b")], &[], 2, 3), "Relu: it reads `b`");
+    refused(&model(&[relu("features", "a"), relu("features", "a")], &[], 2, 3), "made twice");
+    refused(&model(&[relu("features", "a")], &[], 2, 3), "no node makes its output");
 }

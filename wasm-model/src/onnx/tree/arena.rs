@@ -95,7 +95,10 @@ impl Arena {
             let mut reached = vec![false; self.nodes.len()];
             trees.iter().flat_map(|laid| &laid.from).for_each(|&node| reached[node] = true);
             let lost = reached.iter().position(|r| !r).unwrap_or(0);
-            return Err(format!("{}: it cannot be reached from a root, so there is a cycle or a loose node", name(lost)));
+            return Err(format!(
+                "{}: it cannot be reached from a root, so there is a cycle or a loose node",
+                name(lost)
+            ));
         }
         let mut tree_of = vec![0; self.nodes.len()];
         for (at, laid) in trees.iter().enumerate() {

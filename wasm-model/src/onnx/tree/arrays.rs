@@ -91,6 +91,9 @@ pub(super) fn read(
     leaf_weights(node, if classifier { &CLASSES } else { &TARGETS }, columns, &at, &mut arena)?;
     // Trees in the order of their ids, each with the one node that no other leads to.
     let parents = arena.parents();
+    if let Some(shared) = parents.iter().position(|&count| count > 1) {
+        return Err(format!("{}: it has more than one parent", name(shared)));
+    }
     let mut last = None;
     for (&(tree, _), &i) in &at {
         if parents[i] == 0 {

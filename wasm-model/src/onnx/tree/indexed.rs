@@ -96,7 +96,8 @@ pub(super) fn read(node: &Node, n_features: u32, columns: usize) -> Result<(Aren
             _ => return Err(format!("tree_roots: there is no node {root}, there are {branches}")),
         }
     }
-    let name = |i: usize| names.get(i.wrapping_sub(branches)).map_or(format!("node {i}"), |leaf| format!("leaf {leaf}"));
+    let name =
+        |i: usize| names.get(i.wrapping_sub(branches)).map_or(format!("node {i}"), |leaf| format!("leaf {leaf}"));
     let trees = arena.lay_out(columns, name)?;
     Ok((arena, trees))
 }

@@ -115,5 +115,9 @@ fn targets(node: &Node) -> Result<usize, String> {
 
 fn bases(node: &Node) -> Result<Vec<f64>, String> {
     let bases = node.numbers("base_values");
-    if bases.iter().all(|base| base.is_finite()) { Ok(bases) } else { Err("a number of base_values is not finite".into()) }
+    if bases.iter().all(|base| base.is_finite()) {
+        Ok(bases)
+    } else {
+        Err("a number of base_values is not finite".into())
+    }
 }

@@ -1,1 +1,0 @@
-//! Models of other libraries, and generated ones, against what onnxruntime answered.
