@@ -75,7 +75,7 @@ fn a_classifier_with_weights_for_one_of_two_classes() {
     agree(&binary(mixed, "SOFTMAX", &[]), &[-1.0, 1.0], &[1.0, -1.0]);
     agree(&binary(votes, "NONE", &[]), &[0.75, 0.25], &[0.25, 0.75]);
     agree(&binary(votes, "SOFTMAX_ZERO", &[0.125]), &[0.625, 0.375], &[0.125, 0.875]);
-    agree(&binary(votes, "LOGISTIC", &[]), &[0.437_823_47, 0.562_176_5], &[0.320_821_28, 0.679_178_7]);
+    agree(&binary(votes, "LOGISTIC", &[]), &[0.437_823_47, 0.562_176_5], &[0.320_821_3, 0.679_178_7]);
 }
 
 #[test]
@@ -105,6 +105,12 @@ fn a_regressor_of_two_targets() {
     let transform = text("post_transform", "LOGISTIC");
     let head = stump(false, &[(1, 0, 1.0), (2, 1, -1.0)], &[int("n_targets", 2), transform]);
     agree(&head, &[0.731_058_6, 0.5], &[0.5, 0.268_941_4]);
+}
+
+#[test]
+fn one_score_stays_as_it_is_before_a_chain_too() {
+    let head = stump(false, &[(1, 0, 1.0), (2, 0, -1.0)], &[text("post_transform", "LOGISTIC")]);
+    agree(&head, &[1.0], &[-1.0]);
 }
 
 #[test]

@@ -115,6 +115,13 @@ fn claims_without_bytes_are_refused() {
     let mut nodes = vec![concat("features", "v0")];
     nodes.extend(names.windows(2).map(|pair| concat(&pair[0], &pair[1])));
     refused(&model(&nodes, &[], 2, 3), "numbers a row");
+    // Each value is as wide as it may be, and there are many.
+    let names: Vec<String> = (0..40).map(|at| format!("v{at}")).collect();
+    let wide = node("", "MatMul", &["features", "w"], "v0", &[]);
+    let relu = names.windows(2).map(|pair| node("", "Relu", &[&pair[0]], &pair[1], &[]));
+    let nodes: Vec<Message> = std::iter::once(wide).chain(relu).collect();
+    let weights = tensor("w", &[2, 16_384], &vec![0.0; 2 * 16_384]);
+    refused(&model(&nodes, &[weights], 2, 3), "Relu: a value of 16384 numbers a row");
 }
 
 #[test]
