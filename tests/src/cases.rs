@@ -14,6 +14,7 @@ use shared_features::schema::{Entity, Field, Schema};
 use shared_features::spec::FeatureSpec;
 use shared_features::tables::{StatisticValues, Tables};
 use shared_features::transform::Training;
+use shared_features::wire::Load;
 use trainer::experiment::onnx_export::{self, TreeNode};
 
 /// A spec that uses every source and every transform.
@@ -316,6 +317,20 @@ impl Draw {
     fn coin(&mut self) -> bool {
         self.random.below(2) == 0
     }
+}
+
+/// The parts of a bundle of every source and transform with a linear model, and its encoder.
+pub fn linear() -> (Load, Encoder) {
+    let spec = spec();
+    let tables = tables(&spec);
+    let encoder = fitted(&spec, &tables);
+    let load = Load {
+        encoder: encoder.to_bytes(),
+        policy: spec.policy.to_bytes(),
+        tables: tables.to_bytes(),
+        model: linear_model(encoder.width.expect("a fitted encoder has a width")),
+    };
+    (load, encoder)
 }
 
 /// A LinearRegressor over `width` numbers, as ONNX bytes.

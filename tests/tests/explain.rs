@@ -44,14 +44,6 @@ fn trees_natively_and_in_wasmtime() {
 
 #[test]
 fn linear_models_natively_and_in_wasmtime() {
-    let spec = cases::spec();
-    let tables = cases::tables(&spec);
-    let encoder = cases::fitted(&spec, &tables);
-    let load = Load {
-        encoder: encoder.to_bytes(),
-        policy: spec.policy.to_bytes(),
-        tables: tables.to_bytes(),
-        model: cases::linear_model(encoder.width.unwrap()),
-    };
+    let (load, _) = cases::linear();
     explains(&load, ExplainMethod::Linear);
 }

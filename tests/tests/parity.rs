@@ -12,10 +12,9 @@ use hearth_tests::parity::corpus::corpus;
 use hearth_tests::parity::{child, report, sandbox, web};
 use hearth_tests::world;
 use shared_features::codec;
-use shared_features::encoder::Encoder;
 use shared_features::event::{FieldValue, RequestEvent};
 use shared_features::request::Request;
-use shared_features::wire::{Call, Load};
+use shared_features::wire::Call;
 use wasm_model::engine::Engine;
 
 /// How many generated cases are compared with the edge's own host.
@@ -24,19 +23,6 @@ const CASES: u64 = 10_000;
 const COMPARED: u64 = 1_000;
 /// How many go into one call.
 const PER_CALL: u64 = 250;
-
-fn load() -> (Load, Encoder) {
-    let spec = cases::spec();
-    let tables = cases::tables(&spec);
-    let encoder = cases::fitted(&spec, &tables);
-    let load = Load {
-        encoder: encoder.to_bytes(),
-        policy: spec.policy.to_bytes(),
-        tables: tables.to_bytes(),
-        model: cases::linear_model(encoder.width.unwrap()),
-    };
-    (load, encoder)
-}
 
 fn call(cases: &[Case]) -> Call {
     Call {
@@ -48,7 +34,7 @@ fn call(cases: &[Case]) -> Call {
 
 #[test]
 fn native_and_wasmtime_give_the_same_bits() {
-    let (load, encoder) = load();
+    let (load, encoder) = cases::linear();
     let native = Engine::load(&load).unwrap();
     let guest = Guest::new(Host::shared().unwrap(), trainer::ENGINE, &load, Limits::batch()).unwrap();
     let mut rows = 0;
@@ -73,7 +59,7 @@ fn native_and_wasmtime_give_the_same_bits() {
 
 #[test]
 fn requests_keep_every_bit_as_json_text() {
-    let (load, encoder) = load();
+    let (load, encoder) = cases::linear();
     let guest = Guest::new(Host::shared().unwrap(), trainer::ENGINE, &load, Limits::batch()).unwrap();
     let native = Engine::load(&load).unwrap();
     for k in 0..CASES {
@@ -93,7 +79,7 @@ fn requests_keep_every_bit_as_json_text() {
 
 #[test]
 fn a_request_of_another_schema_is_refused_alike() {
-    let (load, encoder) = load();
+    let (load, encoder) = cases::linear();
     let native = Engine::load(&load).unwrap();
     let guest = Guest::new(Host::shared().unwrap(), trainer::ENGINE, &load, Limits::batch()).unwrap();
     let mut case = Case::generate(1, &encoder.schema);

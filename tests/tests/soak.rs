@@ -20,15 +20,7 @@ fn call(k: u64, load: &Load) -> Call {
 #[test]
 fn memory_does_not_grow() {
     let calls: u64 = std::env::var("HEARTH_SOAK_CALLS").ok().map_or(CALLS, |n| n.parse().expect("a number of calls"));
-    let spec = cases::spec();
-    let tables = cases::tables(&spec);
-    let encoder = cases::fitted(&spec, &tables);
-    let load = Load {
-        encoder: encoder.to_bytes(),
-        policy: spec.policy.to_bytes(),
-        tables: tables.to_bytes(),
-        model: cases::linear_model(encoder.width.unwrap()),
-    };
+    let (load, _) = cases::linear();
     let limits = Limits { keep: true, ..Limits::batch() };
     let guest = Guest::new(Host::shared().unwrap(), trainer::ENGINE, &load, limits).unwrap();
     let all: Vec<Call> = (0..CASES).map(|k| call(k, &load)).collect();
