@@ -1,17 +1,21 @@
-//! ONNX models the compact engine runs: tree ensembles, linear regressors and small dense chains.
+//! ONNX models the compact engine runs: tree ensembles, linear models, dense layers, and graphs of them.
 //!
 //! [`Model::load`] checks everything that scoring relies on; [`Model::score`] cannot fail.
 //! A model has one input `features f32[n, n_features]` and one output `score f32[n, 1]`.
 
 mod dense;
 mod graph;
+mod head;
 mod linear;
 mod protobuf;
+mod tensor;
 #[cfg(feature = "onnx")]
 mod tract;
+mod transform;
 mod tree;
 
-use graph::{Graph, Node};
+use graph::Graph;
+use head::Single;
 pub(crate) use tree::{Forest, KeptNode, MAX_DEPTH};
 
 /// Newest operator set of the default domain.
@@ -28,9 +32,10 @@ pub struct Model {
 
 #[derive(Debug)]
 enum ModelKind {
-    Tree(tree::Ensemble),
-    Linear(linear::Linear),
-    Dense(dense::Chain),
+    /// One column of trees or of a linear model.
+    Single(Single),
+    /// Any other graph.
+    Chain(dense::Chain),
     #[cfg(feature = "onnx")]
     Tract(tract::Plan),
 }
@@ -138,10 +143,9 @@ impl Model {
             }
         }
         graph.check_interface(n_features)?;
-        let kind = match graph.nodes.as_slice() {
-            [node] if node.is_ml("TreeEnsembleRegressor") => ModelKind::Tree(tree::Ensemble::read(node, n_features)?),
-            [node] if node.is_ml("LinearRegressor") => ModelKind::Linear(linear::Linear::read(node, n_features)?),
-            nodes => ModelKind::Dense(dense::Chain::read(&graph, nodes, n_features)?),
+        let kind = match dense::Chain::read(&graph, n_features)?.into_single() {
+            Ok(single) => ModelKind::Single(single),
+            Err(chain) => ModelKind::Chain(chain),
         };
         Ok(Model { width: n_features as usize, kind })
     }
@@ -151,9 +155,8 @@ impl Model {
     /// Missing numbers follow the trees' default direction; linear and dense models give NaN.
     pub fn score(&self, x: &[f32], out: &mut Vec<f32>) {
         match &self.kind {
-            ModelKind::Tree(trees) => trees.score(x, self.width, out),
-            ModelKind::Linear(linear) => out.extend(x.chunks_exact(self.width).map(|row| linear.score(row))),
-            ModelKind::Dense(chain) => chain.score(x, self.width, out),
+            ModelKind::Single(single) => single.score(x, self.width, out),
+            ModelKind::Chain(chain) => chain.score(x, self.width, out),
             #[cfg(feature = "onnx")]
             ModelKind::Tract(plan) => plan.score(x, out),
         }
@@ -162,8 +165,7 @@ impl Model {
     /// Like [`Model::score`], before a final logistic function of trees or of a linear model.
     pub fn raw(&self, x: &[f32], out: &mut Vec<f32>) {
         match &self.kind {
-            ModelKind::Tree(trees) => trees.raw(x, self.width, out),
-            ModelKind::Linear(linear) => out.extend(x.chunks_exact(self.width).map(|row| linear.raw(row) as f32)),
+            ModelKind::Single(single) => single.raw(x, self.width, out),
             _ => self.score(x, out),
         }
     }
@@ -176,23 +178,26 @@ impl Model {
     /// How the raw score comes about; `None` where it can only be asked for.
     pub(crate) fn exact(&self) -> Option<Exact<'_>> {
         match &self.kind {
-            ModelKind::Tree(trees) => trees.exact(),
-            ModelKind::Linear(linear) => Some(linear.exact()),
+            ModelKind::Single(single) => single.exact(),
             _ => None,
         }
     }
 
     /// Whether a missing number means something to this model.
     pub fn handles_missing(&self) -> bool {
-        matches!(self.kind, ModelKind::Tree(_))
+        match &self.kind {
+            ModelKind::Single(single) => single.handles_missing(),
+            ModelKind::Chain(chain) => chain.handles_missing(),
+            #[cfg(feature = "onnx")]
+            ModelKind::Tract(_) => false,
+        }
     }
 
     /// What this model is.
     pub fn describe(&self) -> ModelDescription {
         match &self.kind {
-            ModelKind::Tree(trees) => trees.describe(),
-            ModelKind::Linear(linear) => linear.describe(),
-            ModelKind::Dense(chain) => chain.describe(),
+            ModelKind::Single(single) => single.describe(),
+            ModelKind::Chain(chain) => chain.describe(),
             #[cfg(feature = "onnx")]
             ModelKind::Tract(plan) => plan.describe(),
         }
@@ -208,20 +213,9 @@ impl std::fmt::Display for ModelDescription {
     }
 }
 
-impl Node {
-    fn is_ml(&self, operator: &str) -> bool {
-        self.domain == "ai.onnx.ml" && self.operator == operator
-    }
-}
-
-/// The logistic function, without overflow.
-fn logistic(x: f64) -> f64 {
-    if x >= 0.0 {
-        1.0 / (1.0 + libm::exp(-x))
-    } else {
-        let e = libm::exp(x);
-        e / (1.0 + e)
-    }
+/// A score as it leaves the engine: rounded once, and every NaN the same one.
+fn number(x: f64) -> f32 {
+    if x.is_nan() { f32::NAN } else { x as f32 }
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ impl Block {
         while let Some(at) = waiting.pop() {
             let split = match &tree.nodes[at as usize] {
                 Node::Leaf(weight) => {
-                    self.leaves.push(f64::from(*weight));
+                    self.leaves.push(*weight);
                     first += 1;
                     continue;
                 }

@@ -16,7 +16,7 @@ pub struct Tree {
 #[derive(Clone, Copy, Debug)]
 pub enum Node {
     /// A leaf's weight.
-    Leaf(f32),
+    Leaf(f64),
     /// A condition on a feature.
     Split(Split),
 }
@@ -46,10 +46,28 @@ pub enum Test {
 }
 
 impl Test {
-    /// `x < threshold` for every `x`.
-    pub fn below(threshold: f32) -> Test {
-        if threshold == f32::NEG_INFINITY { Test::Never } else { Test::AtMost(threshold.next_down()) }
+    /// `x <= threshold` for every 32-bit `x`.
+    pub fn at_most(threshold: f64) -> Test {
+        Test::AtMost(floor(threshold))
     }
+
+    /// `x < threshold` for every 32-bit `x`.
+    pub fn below(threshold: f64) -> Test {
+        let ceil = -floor(-threshold);
+        if ceil == f32::NEG_INFINITY { Test::Never } else { Test::AtMost(ceil.next_down()) }
+    }
+
+    /// `x == value` for every 32-bit `x`.
+    pub fn equals(value: f64) -> Test {
+        let near = value as f32;
+        if f64::from(near) == value { Test::Equals(near) } else { Test::Never }
+    }
+}
+
+/// The largest 32-bit float that is at most `x`, which is not NaN.
+fn floor(x: f64) -> f32 {
+    let near = x as f32;
+    if f64::from(near) > x { near.next_down() } else { near }
 }
 
 impl Tree {

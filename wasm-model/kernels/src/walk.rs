@@ -9,6 +9,8 @@ const ROWS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Block {
     nodes: Vec<Step>,
+    /// What each node weighs; 0 where it is no leaf.
+    weights: Vec<f64>,
     trees: Vec<Start>,
 }
 
@@ -18,7 +20,7 @@ struct Start {
     depth: u32,
 }
 
-/// A node; a leaf leads to itself and its weight is in `threshold`.
+/// A node; a leaf leads to itself.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     threshold: f32,
@@ -31,14 +33,16 @@ struct Step {
 
 impl Block {
     pub(crate) fn build(trees: &[Tree]) -> Block {
-        let mut block = Block { nodes: Vec::new(), trees: Vec::new() };
+        let mut block = Block { nodes: Vec::new(), weights: Vec::new(), trees: Vec::new() };
         for tree in trees {
             let root = block.nodes.len() as u32;
             block.trees.push(Start { root, depth: tree.depth() });
+            block.weights.extend(tree.nodes.iter().map(|node| match node {
+                Node::Leaf(weight) => *weight,
+                Node::Split(_) => 0.0,
+            }));
             block.nodes.extend(tree.nodes.iter().zip(root..).map(|(node, at)| match node {
-                Node::Leaf(weight) => {
-                    Step { threshold: *weight, feature: 0, next: [at, at], equals: false, missing: false }
-                }
+                Node::Leaf(_) => Step { threshold: 0.0, feature: 0, next: [at, at], equals: false, missing: false },
                 Node::Split(split) => Step {
                     // No number is at most NaN.
                     threshold: match split.test {
@@ -66,7 +70,7 @@ impl Block {
                     }
                 }
                 for (sum, at) in sums.iter_mut().zip(at) {
-                    *sum += f64::from(self.nodes[at as usize].threshold);
+                    *sum += self.weights[at as usize];
                 }
             }
         }

@@ -89,7 +89,7 @@ fn leaves(tree: &[Node], f: &mut impl FnMut(&[Step], &[Node], f64)) {
         match node {
             Node::Split(_) => path.push(step(at, at + 1, true)),
             Node::Leaf { weight, .. } => {
-                f(&path, tree, f64::from(*weight));
+                f(&path, tree, *weight);
                 // What comes next in preorder is the other side of the last condition that was taken on its true side.
                 while path.pop_if(|last| !last.holds).is_some() {}
                 if let Some(last) = path.last_mut()

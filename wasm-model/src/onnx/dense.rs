@@ -1,25 +1,70 @@
-//! Chains of Gemm, MatMul, Add, Relu, Sigmoid, Tanh and Identity with constant weights.
+//! Graphs of heads and dense layers: each step reads values that the steps before made, and makes one.
 //!
 //! Every dot product is summed in `f64` in index order and rounded once to `f32`; activations likewise.
 
-use super::graph::{Graph, Node, Tensor};
-use super::{ModelDescription, ModelError, logistic};
+use super::head::Head;
+use super::{ModelDescription, number, transform};
 
+mod read;
+
+/// Rows that go through the heads together.
+const GROUP: usize = 64;
+
+/// A checked graph.
 #[derive(Debug)]
 pub(super) struct Chain {
-    layers: Vec<Layer>,
+    steps: Vec<Step>,
+    /// Numbers of all values of a row.
+    cells: usize,
+    output: Slot,
+    /// Whether a step other than a head reads the features.
+    reads_features: bool,
+}
+
+/// Where a value's numbers stand among a row's cells; the features stand first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Slot {
+    at: usize,
+    width: usize,
 }
 
 #[derive(Debug)]
-enum Layer {
+struct Step {
+    run: Run,
+    output: Slot,
+}
+
+#[derive(Debug)]
+enum Run {
+    /// Of the features.
+    Head(Head),
     /// `weights` are `f32[outputs, inputs]`.
     Affine {
-        inputs: usize,
+        input: Slot,
         weights: Vec<f32>,
         bias: Vec<f32>,
     },
-    Bias(Vec<f32>),
-    Activation(Activation),
+    Binary(Binary, Operand, Operand),
+    Activation(Activation, Slot),
+    Softmax(Slot),
+    Concat(Vec<Slot>),
+    /// The numbers at these places.
+    Gather(Slot, Vec<usize>),
+}
+
+/// One side of an operator: as wide as the output, or a single number for all.
+#[derive(Debug)]
+enum Operand {
+    Value(Slot),
+    Constant(Vec<f32>),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,88 +74,138 @@ enum Activation {
     Tanh,
 }
 
-/// Widest layer.
-const MAX_WIDTH: usize = 16_384;
-
 impl Chain {
-    pub(super) fn read(graph: &Graph, nodes: &[Node], n_features: u32) -> Result<Chain, ModelError> {
-        let mut layers = Vec::new();
-        let mut width = n_features as usize;
-        let mut value = graph.inputs[0].name.as_str();
-        for node in nodes {
-            let [output] = node.outputs.as_slice() else { return Err(node.unsupported()) };
-            let own_domain = node.domain.is_empty() || node.domain == "ai.onnx";
-            let layer = match node.operator.as_str() {
-                "Gemm" if own_domain => Some(gemm(graph, node, value, width)?),
-                "MatMul" if own_domain => Some(mat_mul(graph, node, value, width)?),
-                "Add" if own_domain => Some(Layer::Bias(add(graph, node, value, width)?)),
-                "Relu" if own_domain => Some(Layer::Activation(Activation::Relu)),
-                "Sigmoid" if own_domain => Some(Layer::Activation(Activation::Sigmoid)),
-                "Tanh" if own_domain => Some(Layer::Activation(Activation::Tanh)),
-                "Identity" if own_domain => None,
-                _ => return Err(node.unsupported()),
-            };
-            if !node.inputs.iter().any(|input| input == value) {
-                return Err(refuse("Graph", format!("{} does not read the value before it", node.operator)));
-            }
-            if let Some(Layer::Affine { bias, .. }) = &layer {
-                width = bias.len();
-            }
-            layers.extend(layer);
-            value = output;
-        }
-        if value != graph.outputs[0].name || width != 1 {
-            return Err(refuse(
-                "Graph",
-                format!("it ends as `{value}` with {width} numbers a row, expected the output with 1"),
-            ));
-        }
-        Ok(Chain { layers })
-    }
-
     pub(super) fn score(&self, x: &[f32], width: usize, out: &mut Vec<f32>) {
-        for row in x.chunks_exact(width) {
-            let mut value = row.to_vec();
-            for layer in &self.layers {
-                layer.apply(&mut value);
+        let mut cells = vec![0.0; self.cells];
+        let mut heads: Vec<Vec<f32>> = vec![Vec::new(); self.heads().count()];
+        for group in x.chunks(width * GROUP) {
+            for (head, out) in self.heads().zip(&mut heads) {
+                head.run(group, width, out);
             }
-            out.push(value.first().copied().unwrap_or(f32::NAN));
+            for (row, x) in group.chunks_exact(width).enumerate() {
+                cells[..width].copy_from_slice(x);
+                let mut heads = heads.iter();
+                for step in &self.steps {
+                    let (before, output) = cells.split_at_mut(step.output.at);
+                    let output = &mut output[..step.output.width];
+                    match &step.run {
+                        Run::Head(_) => {
+                            let scores = heads.next().map_or(&[][..], Vec::as_slice);
+                            output.copy_from_slice(&scores[row * output.len()..][..output.len()]);
+                        }
+                        run => run.apply(before, output),
+                    }
+                }
+                out.push(number(f64::from(cells[self.output.at])));
+            }
         }
     }
 
+    pub(super) fn handles_missing(&self) -> bool {
+        !self.reads_features && self.heads().all(Head::handles_missing)
+    }
+
+    /// Described by its trees if it has some, else as dense.
     pub(super) fn describe(&self) -> ModelDescription {
-        let parameters = self.layers.iter().map(|layer| match layer {
-            Layer::Affine { weights, bias, .. } => weights.len() + bias.len(),
-            Layer::Bias(bias) => bias.len(),
-            Layer::Activation(_) => 0,
-        });
-        ModelDescription {
-            kind: "dense",
-            trees: 0,
-            parameters: parameters.sum::<usize>() as u32,
-            depth: self.layers.iter().filter(|l| matches!(l, Layer::Affine { .. })).count() as u32,
+        let trees = self.heads().map(Head::describe).find(|head| head.kind == "trees");
+        if let Some(trees) = trees {
+            return trees;
+        }
+        let (mut parameters, mut depth) = (0, 0);
+        for step in &self.steps {
+            parameters += match &step.run {
+                Run::Head(head) => head.describe().parameters as usize,
+                Run::Affine { weights, bias, .. } => weights.len() + bias.len(),
+                Run::Binary(_, a, b) => a.constants() + b.constants(),
+                _ => 0,
+            };
+            depth += u32::from(matches!(step.run, Run::Affine { .. } | Run::Head(_)));
+        }
+        ModelDescription { kind: "dense", trees: 0, parameters: parameters as u32, depth }
+    }
+
+    fn heads(&self) -> impl Iterator<Item = &Head> {
+        self.steps.iter().filter_map(|step| match &step.run {
+            Run::Head(head) => Some(head),
+            _ => None,
+        })
+    }
+}
+
+impl Run {
+    /// Computes a row's output from the cells before it; heads are run a group at a time instead.
+    fn apply(&self, cells: &[f32], output: &mut [f32]) {
+        match self {
+            Run::Head(_) => {}
+            Run::Affine { input, weights, bias } => {
+                let input = input.of(cells);
+                for ((out, row), bias) in output.iter_mut().zip(weights.chunks_exact(input.len())).zip(bias) {
+                    let mut sum = 0.0;
+                    for (x, w) in input.iter().zip(row) {
+                        sum += f64::from(*x) * f64::from(*w);
+                    }
+                    *out = (sum + f64::from(*bias)) as f32;
+                }
+            }
+            Run::Binary(binary, a, b) => {
+                let (a, b) = (a.of(cells), b.of(cells));
+                for (i, out) in output.iter_mut().enumerate() {
+                    *out = binary.apply(at(a, i), at(b, i));
+                }
+            }
+            Run::Activation(activation, input) => {
+                output.iter_mut().zip(input.of(cells)).for_each(|(out, x)| *out = activation.apply(*x));
+            }
+            Run::Softmax(input) => {
+                let mut scores: Vec<f64> = input.of(cells).iter().map(|&x| f64::from(x)).collect();
+                transform::softmax(&mut scores);
+                output.iter_mut().zip(scores).for_each(|(out, x)| *out = x as f32);
+            }
+            Run::Concat(inputs) => {
+                output.iter_mut().zip(inputs.iter().flat_map(|i| i.of(cells))).for_each(|(out, x)| *out = *x);
+            }
+            Run::Gather(input, places) => {
+                let input = input.of(cells);
+                output.iter_mut().zip(places).for_each(|(out, place)| *out = input[*place]);
+            }
         }
     }
 }
 
-impl Layer {
-    fn apply(&self, value: &mut Vec<f32>) {
+impl Slot {
+    fn of(self, cells: &[f32]) -> &[f32] {
+        &cells[self.at..][..self.width]
+    }
+}
+
+impl Operand {
+    fn of<'a>(&'a self, cells: &'a [f32]) -> &'a [f32] {
         match self {
-            Layer::Affine { inputs, weights, bias } => {
-                *value = weights
-                    .chunks_exact(*inputs)
-                    .zip(bias)
-                    .map(|(row, bias)| {
-                        let mut sum = 0.0;
-                        for (x, w) in value.iter().zip(row) {
-                            sum += f64::from(*x) * f64::from(*w);
-                        }
-                        (sum + f64::from(*bias)) as f32
-                    })
-                    .collect();
-            }
-            Layer::Bias(bias) => value.iter_mut().zip(bias).for_each(|(x, b)| *x += b),
-            Layer::Activation(activation) => value.iter_mut().for_each(|x| *x = activation.apply(*x)),
+            Operand::Value(slot) => slot.of(cells),
+            Operand::Constant(numbers) => numbers,
+        }
+    }
+
+    fn constants(&self) -> usize {
+        match self {
+            Operand::Value(_) => 0,
+            Operand::Constant(numbers) => numbers.len(),
+        }
+    }
+}
+
+/// A side's number for place `i`.
+fn at(side: &[f32], i: usize) -> f32 {
+    if let [single] = side { *single } else { side[i] }
+}
+
+impl Binary {
+    fn apply(self, a: f32, b: f32) -> f32 {
+        match self {
+            Binary::Add => a + b,
+            Binary::Sub => a - b,
+            Binary::Mul => a * b,
+            Binary::Div => a / b,
         }
     }
 }
@@ -126,91 +221,8 @@ impl Activation {
                     x
                 }
             }
-            Activation::Sigmoid => logistic(f64::from(x)) as f32,
+            Activation::Sigmoid => transform::logistic(f64::from(x)) as f32,
             Activation::Tanh => libm::tanh(f64::from(x)) as f32,
         }
     }
-}
-
-fn gemm(graph: &Graph, node: &Node, value: &str, width: usize) -> Result<Layer, ModelError> {
-    let [input, weights, rest @ ..] = node.inputs.as_slice() else {
-        return Err(refuse("Gemm", "fewer than two inputs".into()));
-    };
-    if input != value || node.int("transA", 0) != 0 {
-        return Err(refuse("Gemm", "its first input must be the value before it, not transposed".into()));
-    }
-    let transposed = node.int("transB", 0) != 0;
-    let mut layer = affine("Gemm", tensor("Gemm", graph, weights)?, transposed, width)?;
-    let (alpha, beta) = (node.float("alpha", 1.0), node.float("beta", 1.0));
-    if let Layer::Affine { weights, bias, .. } = &mut layer {
-        weights.iter_mut().for_each(|w| *w *= alpha);
-        if let Some(name) = rest.first().filter(|name| !name.is_empty()) {
-            let constant = tensor("Gemm", graph, name)?;
-            *bias = broadcast("Gemm", constant, bias.len())?.iter().map(|b| b * beta).collect();
-        }
-    }
-    check_finite("Gemm", layer)
-}
-
-fn mat_mul(graph: &Graph, node: &Node, value: &str, width: usize) -> Result<Layer, ModelError> {
-    match node.inputs.as_slice() {
-        [input, weights] if input == value => {
-            check_finite("MatMul", affine("MatMul", tensor("MatMul", graph, weights)?, false, width)?)
-        }
-        _ => Err(refuse("MatMul", "its first input must be the value before it, its second a constant".into())),
-    }
-}
-
-fn add(graph: &Graph, node: &Node, value: &str, width: usize) -> Result<Vec<f32>, ModelError> {
-    let constant = match node.inputs.as_slice() {
-        [a, b] if a == value => b,
-        [a, b] if b == value => a,
-        _ => return Err(refuse("Add", "it must add a constant to the value before it".into())),
-    };
-    broadcast("Add", tensor("Add", graph, constant)?, width)
-}
-
-fn affine(operator: &'static str, tensor: &Tensor, transposed: bool, width: usize) -> Result<Layer, ModelError> {
-    let (rows, columns) = match tensor.shape.as_slice() {
-        [rows, columns] => (*rows as usize, *columns as usize),
-        other => return Err(refuse(operator, format!("weights of shape {other:?}, expected a matrix"))),
-    };
-    let (inputs, outputs) = if transposed { (columns, rows) } else { (rows, columns) };
-    if inputs != width || outputs == 0 || outputs > MAX_WIDTH {
-        return Err(refuse(
-            operator,
-            format!("weights for {inputs} inputs and {outputs} outputs, the value has {width}"),
-        ));
-    }
-    let weights = if transposed {
-        tensor.data.clone()
-    } else {
-        (0..outputs).flat_map(|o| (0..inputs).map(move |i| tensor.data[i * outputs + o])).collect()
-    };
-    Ok(Layer::Affine { inputs, weights, bias: vec![0.0; outputs] })
-}
-
-fn broadcast(operator: &'static str, tensor: &Tensor, width: usize) -> Result<Vec<f32>, ModelError> {
-    match tensor.data.len() {
-        1 => Ok(vec![tensor.data[0]; width]),
-        n if n == width => Ok(tensor.data.clone()),
-        n => Err(refuse(operator, format!("a constant of {n} numbers for {width}"))),
-    }
-}
-
-fn tensor<'a>(operator: &'static str, graph: &'a Graph, name: &str) -> Result<&'a Tensor, ModelError> {
-    graph.initializer(name).ok_or_else(|| refuse(operator, format!("`{name}` is not a constant")))
-}
-
-fn check_finite(operator: &'static str, layer: Layer) -> Result<Layer, ModelError> {
-    match &layer {
-        Layer::Affine { weights, bias, .. } if !weights.iter().chain(bias).all(|x| x.is_finite()) => {
-            Err(refuse(operator, "a weight is not finite".into()))
-        }
-        _ => Ok(layer),
-    }
-}
-
-fn refuse(operator: &'static str, reason: String) -> ModelError {
-    ModelError::Node { operator, reason }
 }

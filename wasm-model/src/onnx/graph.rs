@@ -1,12 +1,13 @@
 //! A ModelProto as far as the engine needs it: operator sets, inputs, outputs, initializers and nodes.
 
 use super::ModelError;
-use super::protobuf::{Fields, floats_of, malformed};
+use super::protobuf::{Fields, malformed};
+use super::tensor::{Data, FLOAT, Tensor};
 
-/// `TensorProto.FLOAT`.
-const FLOAT: i64 = 1;
 /// Most nodes of a graph.
 const MAX_NODES: usize = 1024;
+/// Most initializers and inputs.
+const MAX_NAMES: usize = 8 * MAX_NODES;
 
 pub(super) struct Graph {
     pub(super) opsets: Vec<(String, i64)>,
@@ -31,12 +32,6 @@ pub(super) struct Node {
     attributes: Vec<Attribute>,
 }
 
-pub(super) struct Tensor {
-    pub(super) name: String,
-    pub(super) shape: Vec<i64>,
-    pub(super) data: Vec<f32>,
-}
-
 #[derive(Default)]
 struct Attribute {
     name: String,
@@ -46,6 +41,7 @@ struct Attribute {
     floats: Vec<f32>,
     ints: Vec<i64>,
     texts: Vec<Vec<u8>>,
+    tensor: Option<Tensor>,
 }
 
 impl Graph {
@@ -78,6 +74,9 @@ impl Graph {
             match number {
                 1 if graph.nodes.len() >= MAX_NODES => return Err(malformed("it has too many nodes")),
                 1 => graph.nodes.push(Node::read(value.bytes()?)?),
+                5 | 11 if graph.initializers.len() + graph.inputs.len() >= MAX_NAMES => {
+                    return Err(malformed("it has too many initializers and inputs"));
+                }
                 5 => graph.initializers.push(Tensor::read(value.bytes()?)?),
                 11 => graph.inputs.push(Port::read(value.bytes()?)?),
                 12 => graph.outputs.push(Port::read(value.bytes()?)?),
@@ -88,27 +87,7 @@ impl Graph {
         // Old exporters list initializers among the inputs.
         let initializers = &graph.initializers;
         graph.inputs.retain(|port| !initializers.iter().any(|t| t.name == port.name));
-        graph.drop_identities();
         Ok(graph)
-    }
-
-    /// Takes out each `Identity` whose input another node makes: that node then makes the `Identity`'s output.
-    fn drop_identities(&mut self) {
-        while let Some(at) = self.nodes.iter().position(|node| {
-            let own_domain = node.domain.is_empty() || node.domain == "ai.onnx";
-            let ([input], [_]) = (node.inputs.as_slice(), node.outputs.as_slice()) else { return false };
-            let makers = self.nodes.iter().filter(|n| n.outputs.contains(input)).count();
-            let readers = self.nodes.iter().filter(|n| n.inputs.contains(input)).count();
-            let exported = self.outputs.iter().any(|port| port.name == *input);
-            own_domain && node.operator == "Identity" && makers == 1 && readers == 1 && !exported
-        }) {
-            let identity = self.nodes.remove(at);
-            for output in self.nodes.iter_mut().flat_map(|n| &mut n.outputs) {
-                if *output == identity.inputs[0] {
-                    output.clone_from(&identity.outputs[0]);
-                }
-            }
-        }
     }
 
     /// One input `f32[n, n_features]`, one output `f32[n, 1]`.
@@ -131,10 +110,6 @@ impl Graph {
             return refuse(what, "an output f32[n, 1]".into());
         }
         Ok(())
-    }
-
-    pub(super) fn initializer(&self, name: &str) -> Option<&Tensor> {
-        self.initializers.iter().find(|t| t.name == name)
     }
 }
 
@@ -188,13 +163,43 @@ impl Node {
         text.map_or(default, |t| std::str::from_utf8(t).unwrap_or("(not UTF-8)"))
     }
 
-    pub(super) fn texts(&self, name: &str) -> impl ExactSizeIterator<Item = &[u8]> {
-        let texts: &[Vec<u8>] = self.attribute(name).map_or(&[], |a| &a.texts);
-        texts.iter().map(Vec::as_slice)
+    pub(super) fn texts(&self, name: &str) -> &[Vec<u8>] {
+        self.attribute(name).map_or(&[], |a| &a.texts)
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.attribute(name).is_some()
+    /// The numbers of a list of floats, of its `_as_tensor`, or of a tensor of this name.
+    pub(super) fn numbers(&self, name: &str) -> Vec<f64> {
+        let tensor = |name: &str| self.attribute(name).and_then(|a| a.tensor.as_ref());
+        match tensor(&format!("{name}_as_tensor")).or_else(|| tensor(name)).map(|t| &t.data) {
+            Some(Data::Floats(x)) => x.iter().map(|&x| f64::from(x)).collect(),
+            Some(Data::Doubles(x)) => x.clone(),
+            Some(Data::Ints(_)) => Vec::new(),
+            None => self.floats(name).iter().map(|&x| f64::from(x)).collect(),
+        }
+    }
+
+    /// The integers of a tensor.
+    pub(super) fn tensor_ints(&self, name: &str) -> &[i64] {
+        match self.attribute(name).and_then(|a| a.tensor.as_ref()).map(|t| &t.data) {
+            Some(Data::Ints(x)) => x,
+            _ => &[],
+        }
+    }
+
+    /// How many class labels it has.
+    pub(super) fn labels(&self) -> usize {
+        let ints = ["classlabels_int64s", "classlabels_ints"].map(|name| self.ints(name).len());
+        ints.into_iter().sum::<usize>() + self.texts("classlabels_strings").len()
+    }
+
+    /// Whether this is an operator of the default domain.
+    pub(super) fn is_default(&self) -> bool {
+        self.domain.is_empty() || self.domain == "ai.onnx"
+    }
+
+    /// Whether this is an operator of `ai.onnx.ml`.
+    pub(super) fn is_ml(&self) -> bool {
+        self.domain == "ai.onnx.ml"
     }
 
     fn attribute(&self, name: &str) -> Option<&Attribute> {
@@ -212,6 +217,7 @@ impl Attribute {
                 2 => attribute.float = Some(value.float()?),
                 3 => attribute.int = Some(value.int()?),
                 4 => attribute.text = Some(value.bytes()?.to_vec()),
+                5 => attribute.tensor = Some(Tensor::read(value.bytes()?)?),
                 7 => value.floats(&mut attribute.floats)?,
                 8 => value.ints(&mut attribute.ints)?,
                 9 => attribute.texts.push(value.bytes()?.to_vec()),
@@ -219,36 +225,6 @@ impl Attribute {
             }
         }
         Ok(attribute)
-    }
-}
-
-impl Tensor {
-    fn read(bytes: &[u8]) -> Result<Tensor, ModelError> {
-        let mut tensor = Tensor { name: String::new(), shape: Vec::new(), data: Vec::new() };
-        let mut element = 0;
-        let mut fields = Fields::new(bytes);
-        while let Some((number, value)) = fields.next()? {
-            match number {
-                1 => value.ints(&mut tensor.shape)?,
-                2 => element = value.int()?,
-                4 => value.floats(&mut tensor.data)?,
-                8 => tensor.name = value.text()?,
-                9 => floats_of(value.bytes()?, &mut tensor.data)?,
-                13 | 14 => return Err(malformed("external tensor data is not supported")),
-                _ => {}
-            }
-        }
-        if element != FLOAT {
-            return Err(malformed("an initializer is not of 32-bit floats"));
-        }
-        let size = tensor
-            .shape
-            .iter()
-            .try_fold(1i64, |size, &d| u32::try_from(d).ok().and_then(|d| size.checked_mul(d.into())));
-        if size != i64::try_from(tensor.data.len()).ok() {
-            return Err(malformed("an initializer's data does not fit its shape"));
-        }
-        Ok(tensor)
     }
 }
 

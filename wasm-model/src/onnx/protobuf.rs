@@ -11,8 +11,7 @@ pub(super) struct Fields<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<'a> {
     Varint(u64),
-    /// Skipped: no field that is read has this type.
-    Fixed64,
+    Fixed64(u64),
     Bytes(&'a [u8]),
     Fixed32(u32),
 }
@@ -30,10 +29,7 @@ impl<'a> Fields<'a> {
         let key = varint(&mut self.rest)?;
         let value = match key & 7 {
             0 => Value::Varint(varint(&mut self.rest)?),
-            1 => {
-                self.take(8)?;
-                Value::Fixed64
-            }
+            1 => Value::Fixed64(u64::from_le_bytes(self.array()?)),
             2 => {
                 let len = varint(&mut self.rest)?;
                 Value::Bytes(self.take(usize::try_from(len).unwrap_or(usize::MAX))?)
@@ -107,6 +103,36 @@ impl<'a> Value<'a> {
         }
         Ok(())
     }
+
+    /// Appends one double, or a packed list of them.
+    pub(super) fn doubles(self, to: &mut Vec<f64>) -> Result<(), ModelError> {
+        match self {
+            Value::Fixed64(bits) => to.push(f64::from_bits(bits)),
+            Value::Bytes(packed) => doubles_of(packed, to)?,
+            _ => return Err(malformed("a field has another wire type")),
+        }
+        Ok(())
+    }
+}
+
+/// Appends little-endian doubles.
+pub(super) fn doubles_of(bytes: &[u8], to: &mut Vec<f64>) -> Result<(), ModelError> {
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(malformed("a list of doubles is cut off"));
+    }
+    to.extend(chunks.iter().map(|c| f64::from_le_bytes(*c)));
+    Ok(())
+}
+
+/// Appends little-endian 64-bit integers.
+pub(super) fn longs_of(bytes: &[u8], to: &mut Vec<i64>) -> Result<(), ModelError> {
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(malformed("a list of integers is cut off"));
+    }
+    to.extend(chunks.iter().map(|c| i64::from_le_bytes(*c)));
+    Ok(())
 }
 
 /// Appends little-endian floats.

@@ -10,23 +10,27 @@ use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 
 use crate::onnx::graph::Node;
-use crate::onnx::tree::Ensemble;
+use crate::onnx::head::Head;
 
 pub(super) const OPERATOR: &str = "TreeEnsembleRegressor";
 
 /// The node as the file has it: how wide its input is is known only once the graph has been analysed.
 #[derive(Clone, Debug)]
-struct Unread(Arc<Vec<u8>>);
+struct Unread {
+    node: Arc<Vec<u8>>,
+    targets: usize,
+}
 
 /// A checked ensemble for rows of `width` numbers.
 #[derive(Clone, Debug)]
 struct Trees {
-    ensemble: Arc<Ensemble>,
+    head: Arc<Head>,
     width: usize,
 }
 
 pub(super) fn read(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
-    Ok((expand(Unread(Arc::new(node.encode_to_vec()))), vec![]))
+    let targets = node.get_attr_opt("n_targets")?.unwrap_or(1);
+    Ok((expand(Unread { node: Arc::new(node.encode_to_vec()), targets }), vec![]))
 }
 
 impl Expansion for Unread {
@@ -47,7 +51,7 @@ impl Expansion for Unread {
         solver.equals(&outputs[0].datum_type, f32::datum_type())?;
         solver.equals(&outputs[0].rank, 2)?;
         solver.equals(&outputs[0].shape[0], &inputs[0].shape[0])?;
-        solver.equals(&outputs[0].shape[1], 1.to_dim())
+        solver.equals(&outputs[0].shape[1], self.targets.to_dim())
     }
 
     fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
@@ -55,8 +59,10 @@ impl Expansion for Unread {
         let Some(&[_, width]) = fact.shape.as_concrete() else {
             bail!("{OPERATOR}: the width of its input is not known")
         };
-        let ensemble = Ensemble::read(&Node::read(&self.0)?, u32::try_from(width)?)?;
-        model.wire_node(prefix, Trees { ensemble: Arc::new(ensemble), width }, inputs)
+        let Some(head) = Head::read(&Node::read(&self.node)?, u32::try_from(width)?)? else {
+            bail!("{OPERATOR} of another domain")
+        };
+        model.wire_node(prefix, Trees { head: Arc::new(head), width }, inputs)
     }
 }
 
@@ -70,7 +76,7 @@ impl Op for Trees {
 
 impl PartialEq for Trees {
     fn eq(&self, other: &Trees) -> bool {
-        Arc::ptr_eq(&self.ensemble, &other.ensemble)
+        Arc::ptr_eq(&self.head, &other.head)
     }
 }
 
@@ -83,15 +89,15 @@ impl EvalOp for Trees {
         let input = args_1!(inputs);
         let x = input.try_as_plain_ram()?;
         let x = x.as_slice::<f32>()?;
-        let mut scores = Vec::with_capacity(x.len() / self.width);
-        self.ensemble.score(x, self.width, &mut scores);
-        Ok(tvec!(Tensor::from_shape(&[scores.len(), 1], &scores)?.into_tvalue()))
+        let mut scores = Vec::new();
+        self.head.run(x, self.width, &mut scores);
+        Ok(tvec!(Tensor::from_shape(&[x.len() / self.width, self.head.width()], &scores)?.into_tvalue()))
     }
 }
 
 impl TypedOp for Trees {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact([inputs[0].shape[0].clone(), 1.to_dim()])))
+        Ok(tvec!(f32::fact([inputs[0].shape[0].clone(), self.head.width().to_dim()])))
     }
 
     as_op!();

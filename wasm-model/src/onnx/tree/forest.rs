@@ -1,6 +1,6 @@
 //! The trees as explaining needs them: their shape, and how much of the training data came to each leaf.
 //!
-//! Kernels forget the shape of trees, so it is kept beside them, in 12 bytes a node.
+//! Kernels forget the shape of trees, so it is kept beside them, in 16 bytes a node.
 //! A leaf's cover is its `nodes_hitrates`; a node's is the sum of its leaves'.
 //! Where a tree's hitrates are absent or not all positive, each leaf counts 1, as it does where they are all the same.
 
@@ -21,7 +21,7 @@ pub(crate) struct Forest {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Node {
     Leaf {
-        weight: f32,
+        weight: f64,
         /// How much of the training data came here, in any unit.
         cover: f32,
     },
@@ -94,6 +94,6 @@ mod tests {
 
     #[test]
     fn a_node_is_small() {
-        assert_eq!(size_of::<Node>(), 12);
+        assert_eq!(size_of::<Node>(), 16);
     }
 }
