@@ -168,8 +168,6 @@ fn covers_weigh_the_expectation() {
     for hitrates in [&[][..], &[1.0; 3], &[4.0, 4.0, 0.0], &[1.0, f32::NAN, 1.0]] {
         assert_eq!(explain(hitrates, &[]), (6.0, vec![-2.0, 0.0]));
     }
-    // Before the logistic function.
-    assert_eq!(explain(&[], &[("post_transform", "LOGISTIC")]), (6.0, vec![-2.0, 0.0]));
 }
 
 #[test]

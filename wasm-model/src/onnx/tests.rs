@@ -10,10 +10,13 @@ mod operators;
 mod refusals;
 mod writer;
 
+pub(crate) use arrays::{Arrays, Tree, any_number, any_tree, leaf};
+use writer::{model, node};
+
 /// `relu(weights . x + bias)` of two numbers.
 pub(crate) fn dense(weights: &[f32; 2], bias: f32) -> Vec<u8> {
     let nodes = [node("", "Gemm", &["features", "w", "b"], "h", &[]), node("", "Relu", &["h"], "score", &[])];
-    model(&nodes, &[tensor("w", &[2, 1], weights), tensor("b", &[1], &[bias])], 2, 3)
+    model(&nodes, &[writer::tensor("w", &[2, 1], weights), writer::tensor("b", &[1], &[bias])], 2, 3)
 }
 
 fn score(bytes: &[u8], row: &[f32]) -> f32 {

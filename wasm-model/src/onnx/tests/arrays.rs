@@ -1,17 +1,19 @@
 //! Trees of tests, written as the arrays of a TreeEnsembleRegressor.
 
+use proptest::prelude::*;
+
 use super::writer::*;
 
 /// A node of a test's tree: a leaf's weight, or mode, feature, threshold, missing, if true, if false.
 #[derive(Clone, Debug)]
-pub(super) enum Tree {
+pub(crate) enum Tree {
     Leaf(f32),
     Split(&'static str, i64, f32, bool, Box<Tree>, Box<Tree>),
 }
 
 /// The arrays of a TreeEnsembleRegressor.
 #[derive(Clone, Default)]
-pub(super) struct Arrays {
+pub(crate) struct Arrays {
     pub(super) trees: Vec<i64>,
     pub(super) ids: Vec<i64>,
     pub(super) features: Vec<i64>,
@@ -24,12 +26,13 @@ pub(super) struct Arrays {
     pub(super) leaf_ids: Vec<i64>,
     pub(super) targets: Vec<i64>,
     pub(super) weights: Vec<f32>,
-    pub(super) more: Vec<(&'static str, &'static str)>,
-    pub(super) base: Vec<f32>,
+    pub(crate) more: Vec<(&'static str, &'static str)>,
+    pub(crate) base: Vec<f32>,
+    pub(crate) hitrates: Vec<f32>,
 }
 
 impl Arrays {
-    pub(super) fn of(trees: &[Tree]) -> Arrays {
+    pub(crate) fn of(trees: &[Tree]) -> Arrays {
         let mut arrays = Arrays::default();
         for (id, tree) in trees.iter().enumerate() {
             arrays.add(id as i64, tree, &mut 0);
@@ -67,7 +70,12 @@ impl Arrays {
         id
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.bytes_for(2)
+    }
+
+    /// The file for vectors of `width` numbers.
+    pub(crate) fn bytes_for(&self, width: i64) -> Vec<u8> {
         let mut attributes = vec![
             ints("nodes_treeids", &self.trees),
             ints("nodes_nodeids", &self.ids),
@@ -82,16 +90,36 @@ impl Arrays {
             ints("target_ids", &self.targets),
             floats("target_weights", &self.weights),
             floats("base_values", &self.base),
+            floats("nodes_hitrates", &self.hitrates),
         ];
         attributes.extend(self.more.iter().map(|(name, value)| text(name, value)));
-        model(&[node("ai.onnx.ml", "TreeEnsembleRegressor", &["features"], "score", &attributes)], &[], 2, 3)
+        model(&[node("ai.onnx.ml", "TreeEnsembleRegressor", &["features"], "score", &attributes)], &[], width, 3)
     }
 }
 
-pub(super) fn leaf(weight: f32) -> Box<Tree> {
+pub(crate) fn leaf(weight: f32) -> Box<Tree> {
     Box::new(Tree::Leaf(weight))
 }
 
 pub(super) fn stump(mode: &'static str, missing: bool) -> Tree {
     Tree::Split(mode, 1, 0.5, missing, leaf(1.0), leaf(-1.0))
+}
+
+pub(crate) fn any_number() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        4 => -2.0f32..2.0,
+        1 => prop::sample::select(vec![0.0, -0.0, 0.5, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-40, f32::MAX]),
+    ]
+}
+
+pub(crate) fn any_tree() -> impl Strategy<Value = Tree> {
+    let modes = vec!["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"];
+    (-1.0f32..1.0).prop_map(Tree::Leaf).prop_recursive(6, 40, 2, move |inner| {
+        let threshold = any_number().prop_filter("thresholds are not NaN", |x| !x.is_nan());
+        (prop::sample::select(modes.clone()), 0i64..2, threshold, any::<bool>(), inner.clone(), inner).prop_map(
+            |(mode, feature, value, missing, a, b)| {
+                Tree::Split(mode, feature, value, missing, Box::new(a), Box::new(b))
+            },
+        )
+    })
 }

@@ -131,6 +131,32 @@ fn linear_classifiers() {
     agree(&both, &[0.047_425_87, 0.952_574_1], &[0.009_951_8, 0.990_048_2]);
 }
 
+/// Picking one column of a head needs no graph: the sum behind it can be explained.
+#[test]
+fn a_single_column_is_the_same_alone_and_in_a_graph() {
+    let labels = ints("classlabels_int64s", &[0, 1]);
+    let logistic = text("post_transform", "LOGISTIC");
+    let binary = stump(true, &[(1, 0, 1.0), (2, 0, -3.0)], &[labels, logistic.clone()]);
+    let targets = stump(false, &[(1, 0, 1.0), (2, 1, -3.0)], &[int("n_targets", 2), logistic]);
+    for (head, column, raw) in [(&binary, 1, [1.0, -3.0]), (&targets, 0, [1.0, 0.0]), (&targets, 1, [0.0, -3.0])] {
+        let place = Message::default().varint(1, 1).varint(2, 7).varint(7, column).bytes(8, b"place");
+        let gather = node("", "Gather", &["all", "place"], "score", &[int("axis", 1)]);
+        let alone = Model::load(&model(&[head.clone(), gather.clone()], &[place.clone()], 2, 3), 2).unwrap();
+        let other = node("", "Mul", &["features", "features"], "unused", &[]);
+        let graph = Model::load(&model(&[head.clone(), other, gather], &[place], 2, 3), 2).unwrap();
+        assert!(alone.exact().is_some() && graph.exact().is_none());
+        let scores = |model: &Model| {
+            let mut scores = Vec::new();
+            model.score(&[0.5, 0.0, 0.9, 0.0], &mut scores);
+            scores.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        };
+        assert_eq!(scores(&alone), scores(&graph));
+        let mut sums = Vec::new();
+        alone.raw(&[0.5, 0.0, 0.9, 0.0], &mut sums);
+        assert_eq!(sums, raw);
+    }
+}
+
 #[test]
 fn a_head_may_be_followed_by_other_layers_and_gather() {
     let head = stump(false, &[(1, 0, 1.0), (2, 1, -1.0)], &[int("n_targets", 2)]);

@@ -5,25 +5,6 @@ use proptest::prelude::*;
 use super::arrays::*;
 use super::*;
 
-fn any_number() -> impl Strategy<Value = f32> {
-    prop_oneof![
-        4 => -2.0f32..2.0,
-        1 => prop::sample::select(vec![0.0, -0.0, 0.5, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-40, f32::MAX]),
-    ]
-}
-
-fn any_tree() -> impl Strategy<Value = Tree> {
-    let modes = vec!["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"];
-    (-1.0f32..1.0).prop_map(Tree::Leaf).prop_recursive(6, 40, 2, move |inner| {
-        let threshold = any_number().prop_filter("thresholds are not NaN", |x| !x.is_nan());
-        (prop::sample::select(modes.clone()), 0i64..2, threshold, any::<bool>(), inner.clone(), inner).prop_map(
-            |(mode, feature, value, missing, a, b)| {
-                Tree::Split(mode, feature, value, missing, Box::new(a), Box::new(b))
-            },
-        )
-    })
-}
-
 fn walk(tree: &Tree, row: &[f32]) -> f32 {
     match tree {
         Tree::Leaf(weight) => *weight,

@@ -96,9 +96,8 @@ pub(super) fn read<'a>(
             arena.nodes.push(Raw::Leaf(hitrates.get(at).copied()));
             continue;
         };
-        let child = |id: i64| {
-            names.find(trees[at], id).ok_or_else(|| format!("{}: there is no node {id}", names.name(place)))
-        };
+        let child =
+            |id: i64| names.find(trees[at], id).ok_or_else(|| format!("{}: there is no node {id}", names.name(place)));
         let branch = Branch {
             mode,
             feature: features[at],
