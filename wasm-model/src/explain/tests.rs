@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::*;
-use crate::onnx::tests::{Arrays, Tree, any_number, any_tree, dense, leaf};
+use crate::onnx::tests::{Arrays, Tree, any_number, any_tree, dense, holds, leaf};
 
 /// What a fixture's script was told by LightGBM or shap.
 #[derive(Deserialize)]
@@ -79,16 +79,7 @@ fn expectation(tree: &Tree, row: &[f32], known: u32) -> (f64, f64) {
         Tree::Leaf(weight) => (f64::from(*weight), 1.0),
         Tree::Split(mode, feature, value, missing, a, b) => {
             let ((a, in_a), (b, in_b)) = (expectation(a, row, known), expectation(b, row, known));
-            let x = row[*feature as usize];
-            let holds = match *mode {
-                _ if x.is_nan() => *missing,
-                "BRANCH_LEQ" => x <= *value,
-                "BRANCH_LT" => x < *value,
-                "BRANCH_GTE" => x >= *value,
-                "BRANCH_GT" => x > *value,
-                "BRANCH_EQ" => x == *value,
-                _ => x != *value,
-            };
+            let holds = holds(mode, row[*feature as usize], *value, *missing);
             let of = match (known >> feature & 1 == 1, holds) {
                 (false, _) => (a * in_a + b * in_b) / (in_a + in_b),
                 (true, true) => a,

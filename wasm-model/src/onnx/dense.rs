@@ -47,6 +47,8 @@ enum Run {
     Binary(Binary, Operand, Operand),
     Activation(Activation, Slot),
     Softmax(Slot),
+    /// Each number's share of the sum of all, as absolute numbers; all stay 0 where that is 0.
+    Normalize(Slot),
     Concat(Vec<Slot>),
     /// The numbers at these places.
     Gather(Slot, Vec<usize>),
@@ -160,6 +162,11 @@ impl Run {
                 let mut scores: Vec<f64> = input.of(cells).iter().map(|&x| f64::from(x)).collect();
                 transform::softmax(&mut scores);
                 output.iter_mut().zip(scores).for_each(|(out, x)| *out = x as f32);
+            }
+            Run::Normalize(input) => {
+                let sum = input.of(cells).iter().fold(0.0, |sum, x| sum + f64::from(x.abs()));
+                let sum = if sum == 0.0 { 1.0 } else { sum };
+                output.iter_mut().zip(input.of(cells)).for_each(|(out, x)| *out = (f64::from(*x) / sum) as f32);
             }
             Run::Concat(inputs) => {
                 output.iter_mut().zip(inputs.iter().flat_map(|i| i.of(cells))).for_each(|(out, x)| *out = *x);

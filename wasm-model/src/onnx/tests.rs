@@ -4,13 +4,14 @@ use super::*;
 
 mod arrays;
 mod columns;
+mod exported;
 mod indexed;
 mod kernels;
 mod operators;
 mod refusals;
 mod writer;
 
-pub(crate) use arrays::{Arrays, Tree, any_number, any_tree, leaf};
+pub(crate) use arrays::{Arrays, Tree, any_number, any_tree, holds, leaf};
 use writer::{model, node};
 
 /// `relu(weights . x + bias)` of two numbers.

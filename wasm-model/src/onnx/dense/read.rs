@@ -39,6 +39,8 @@ impl Chain {
             let refuse = |reason: String| ModelError::Node { operator, reason };
             let output = match operator {
                 "Identity" | "Cast" => names.same(node).map_err(refuse)?,
+                "Reshape" => names.same_shape(node).map_err(refuse)?,
+                "Mul" if names.is_one(node) => names.value(&node.inputs[0]).map_err(refuse)?,
                 _ => {
                     let head = Head::read(node, n_features)?;
                     let step = match head {
@@ -102,11 +104,18 @@ impl Chain {
 /// An operator that is run.
 fn operator(node: &Node) -> Option<&'static str> {
     let known: &[&'static str] = if node.is_ml() {
-        &["TreeEnsemble", "TreeEnsembleRegressor", "TreeEnsembleClassifier", "LinearRegressor", "LinearClassifier"]
+        &[
+            "TreeEnsemble",
+            "TreeEnsembleRegressor",
+            "TreeEnsembleClassifier",
+            "LinearRegressor",
+            "LinearClassifier",
+            "Normalizer",
+        ]
     } else if node.is_default() {
         &[
             "Gemm", "MatMul", "Add", "Sub", "Mul", "Div", "Relu", "Sigmoid", "Tanh", "Softmax", "Concat", "Gather",
-            "Identity", "Cast",
+            "Identity", "Cast", "Reshape",
         ]
     } else {
         &[]
@@ -120,9 +129,11 @@ impl Run {
         let operand = |operand: &Operand| matches!(operand, Operand::Value(value) if *value == slot);
         match self {
             Run::Head(_) => false,
-            Run::Affine { input, .. } | Run::Activation(_, input) | Run::Softmax(input) | Run::Gather(input, _) => {
-                *input == slot
-            }
+            Run::Affine { input, .. }
+            | Run::Activation(_, input)
+            | Run::Softmax(input)
+            | Run::Normalize(input)
+            | Run::Gather(input, _) => *input == slot,
             Run::Binary(_, a, b) => operand(a) || operand(b),
             Run::Concat(inputs) => inputs.contains(&slot),
         }
@@ -202,6 +213,22 @@ impl<'a> Names<'a> {
         self.value(input)
     }
 
+    /// The value that a Reshape to the shape that it has already hands on, as exporters write behind a single output.
+    fn same_shape(&self, node: &Node) -> Result<Slot, String> {
+        let [input, shape] = node.inputs.as_slice() else { return Err(format!("{} inputs", node.inputs.len())) };
+        let slot = self.value(input)?;
+        match self.get(shape)? {
+            Meaning::Constant(Tensor { data: Data::Ints(shape), .. }) if *shape == [-1, slot.width as i64] => Ok(slot),
+            _ => Err(format!("only to rows of {}, as its input has", slot.width)),
+        }
+    }
+
+    /// Whether a node multiplies by a constant 1, as exporters write a learning rate that they have applied already.
+    fn is_one(&self, node: &Node) -> bool {
+        let [_, factor] = node.inputs.as_slice() else { return false };
+        matches!(self.constant(factor), Ok((&[] | &[1], &[1.0])))
+    }
+
     fn head(&self, node: &Node, head: Head, features: Slot) -> Result<(Run, usize), String> {
         let [input] = node.inputs.as_slice() else { return Err(format!("{} inputs", node.inputs.len())) };
         if self.value(input)? != features {
@@ -232,6 +259,10 @@ impl<'a> Names<'a> {
                 along_columns(node, -1)?;
                 one().map(|slot| (Run::Softmax(slot), slot.width))
             }
+            ("Normalizer", _) => match node.text("norm", "MAX") {
+                "L1" => one().map(|slot| (Run::Normalize(slot), slot.width)),
+                _ => Err("only norm L1 is supported".into()),
+            },
             ("Concat", [_, ..]) => {
                 along_columns(node, 0)?;
                 let inputs = inputs.iter().map(|input| self.value(input)).collect::<Result<Vec<_>, _>>()?;

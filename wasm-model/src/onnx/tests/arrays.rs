@@ -97,6 +97,19 @@ impl Arrays {
     }
 }
 
+/// Whether a number passes a branch; a missing number is unequal to every value.
+pub(crate) fn holds(mode: &str, x: f32, value: f32, missing: bool) -> bool {
+    match mode {
+        _ if x.is_nan() => missing || mode == "BRANCH_NEQ",
+        "BRANCH_LEQ" => x <= value,
+        "BRANCH_LT" => x < value,
+        "BRANCH_GTE" => x >= value,
+        "BRANCH_GT" => x > value,
+        "BRANCH_EQ" => x == value,
+        _ => x != value,
+    }
+}
+
 pub(crate) fn leaf(weight: f32) -> Box<Tree> {
     Box::new(Tree::Leaf(weight))
 }

@@ -9,16 +9,7 @@ fn walk(tree: &Tree, row: &[f32]) -> f32 {
     match tree {
         Tree::Leaf(weight) => *weight,
         Tree::Split(mode, feature, value, missing, a, b) => {
-            let x = row[*feature as usize];
-            let holds = match *mode {
-                _ if x.is_nan() => *missing || *mode == "BRANCH_NEQ",
-                "BRANCH_LEQ" => x <= *value,
-                "BRANCH_LT" => x < *value,
-                "BRANCH_GTE" => x >= *value,
-                "BRANCH_GT" => x > *value,
-                "BRANCH_EQ" => x == *value,
-                _ => x != *value,
-            };
+            let holds = holds(mode, row[*feature as usize], *value, *missing);
             walk(if holds { a } else { b }, row)
         }
     }

