@@ -3,20 +3,14 @@
 //! A message is a version byte, then bincode 2 in its standard configuration (little endian, variable-length integers).
 //! bincode is pinned at 2.0.1: 3.0.0 is an empty shell and the project is unmaintained (RUSTSEC-2025-0141);
 //! nothing outside this module names it, so that it can be replaced by one that writes the same bytes.
+//! It writes messages; [`read`] reads them.
 
-use bincode::error::DecodeError;
+mod read;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Version of the encoding that [`encode`] writes and [`decode`] accepts.
 pub const VERSION: u8 = 1;
-
-/// Most bytes that one message may make a decoder reserve.
-const LIMIT: usize = 256 << 20;
-
-/// Input up to this size is held to [`SHORT_LIMIT`], so that a few bytes with a huge length in them are refused
-/// before memory is reserved. A byte of input decodes to at most 8 bytes that the decoder counts (an empty string).
-const SHORT: usize = 1 << 20;
-const SHORT_LIMIT: usize = 16 * SHORT;
 
 /// Why bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,34 +65,19 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T
     if version != VERSION {
         return Err(CodecError::Version { what, got: version });
     }
-    let config = bincode::config::standard();
-    // The guest has one decoder, not two (60 kB less of code): its memory has a limit of its own.
-    let (message, read) = if body.len() <= SHORT && !cfg!(target_arch = "wasm32") {
-        bincode::serde::decode_from_slice(body, config.with_limit::<SHORT_LIMIT>())
-    } else {
-        bincode::serde::decode_from_slice(body, config.with_limit::<LIMIT>())
-    }
-    .map_err(|e| CodecError::Malformed { what, reason: reason(e) })?;
-    if read != body.len() {
-        return Err(CodecError::Trailing { what, left: body.len() - read });
+    let mut reader = read::Reader { rest: body };
+    let message =
+        T::deserialize(&mut reader).map_err(|refusal| CodecError::Malformed { what, reason: refusal.0.into() })?;
+    if !reader.rest.is_empty() {
+        return Err(CodecError::Trailing { what, left: reader.rest.len() });
     }
     Ok(message)
 }
 
-/// Why, in words that do not depend on the width of a pointer.
-fn reason(error: DecodeError) -> String {
-    match error {
-        DecodeError::OtherString(reason) => reason,
-        DecodeError::Other(reason) => reason.to_owned(),
-        DecodeError::UnexpectedEnd { .. } => "it is cut off".to_owned(),
-        DecodeError::LimitExceeded | DecodeError::OutsideUsizeRange(_) => "a length is too large".to_owned(),
-        DecodeError::Utf8 { .. } => "a text is not UTF-8".to_owned(),
-        _ => "a value is none of its kind".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -114,20 +93,80 @@ mod tests {
         assert_eq!(decode::<u32>(&[1, 0, 0], "test"), Err(CodecError::Trailing { what: "test", left: 1 }));
         let huge = [&[1u8, 253][..], &u64::MAX.to_le_bytes()].concat();
         assert!(matches!(decode::<Vec<u64>>(&huge, "test"), Err(CodecError::Malformed { .. })));
-        // 200 MB of string, announced by five bytes: over the limit of a short message.
+        // 200 MB of string, announced by five bytes.
         let text = [&[1u8, 252][..], &200_000_000u32.to_le_bytes()].concat();
         let Err(CodecError::Malformed { reason, .. }) = decode::<String>(&text, "test") else { panic!() };
         assert!(reason.contains("a length is too large"), "{reason}");
     }
 
     #[test]
-    fn limits_leave_room_for_the_densest_messages() {
-        for length in [SHORT, SHORT + 1] {
-            // One byte each; the decoder counts eight.
-            let strings = vec![String::new(); length - 5];
+    fn the_densest_messages_are_read() {
+        for length in [1 << 20, (1 << 20) + 1] {
+            let strings = vec![String::new(); length];
             assert_eq!(decode::<Vec<String>>(&encode(&strings), "test").unwrap().len(), strings.len());
-            let times = vec![0i64; length - 5];
+            let times = vec![0i64; length];
             assert_eq!(decode::<Vec<i64>>(&encode(&times), "test").unwrap().len(), times.len());
+        }
+    }
+
+    /// One of everything that messages are made of.
+    #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    enum Any {
+        Nothing,
+        Unsigned(u8, u16, u32, u64),
+        Signed { a: i8, b: i16, c: i32, d: i64 },
+        Floats(f32, f64),
+        Texts(String, Option<String>, bool),
+        Lists(Vec<Any>, std::collections::BTreeMap<String, i32>, [u16; 2]),
+        Wrapped(Wrapped),
+    }
+
+    #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Wrapped(#[serde(with = "serde_bytes")] Vec<u8>);
+
+    fn message() -> impl Strategy<Value = Any> {
+        let leaf = prop_oneof![
+            Just(Any::Nothing),
+            any::<(u8, u16, u32, u64)>().prop_map(|(a, b, c, d)| Any::Unsigned(a, b, c, d)),
+            any::<(i8, i16, i32, i64)>().prop_map(|(a, b, c, d)| Any::Signed { a, b, c, d }),
+            (-1e30f32..1e30, -1e300..1e300).prop_map(|(a, b)| Any::Floats(a, b)),
+            any::<(String, Option<String>, bool)>().prop_map(|(a, b, c)| Any::Texts(a, b, c)),
+            any::<Vec<u8>>().prop_map(|bytes| Any::Wrapped(Wrapped(bytes))),
+        ];
+        leaf.prop_recursive(3, 40, 8, |inner| {
+            let map = prop::collection::btree_map(any::<String>(), any::<i32>(), 0..4);
+            (prop::collection::vec(inner, 0..8), map, any::<[u16; 2]>()).prop_map(|(a, b, c)| Any::Lists(a, b, c))
+        })
+    }
+
+    /// bincode's answer, where all bytes are read.
+    fn by_bincode(bytes: &[u8]) -> Option<Any> {
+        // Without a limit bincode would reserve what a length says.
+        let config = bincode::config::standard().with_limit::<{ 1 << 20 }>();
+        let (message, read) = bincode::serde::decode_from_slice(&bytes[1..], config).ok()?;
+        (read == bytes.len() - 1).then_some(message)
+    }
+
+    proptest! {
+        #[test]
+        fn what_bincode_writes_is_read(message in message()) {
+            prop_assert_eq!(decode::<Any>(&encode(&message), "test").unwrap(), message);
+        }
+
+        #[test]
+        fn altered_bytes_are_read_or_refused_as_by_bincode(
+            message in message(),
+            at in any::<prop::sample::Index>(),
+            value in prop_oneof![any::<u8>(), 250u8..],
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = encode(&message);
+            let at = 1 + at.index(bytes.len() - 1);
+            bytes[at] = value;
+            for bytes in [&bytes[..], &bytes[..=cut.index(bytes.len())]] {
+                let (ours, theirs) = (decode::<Any>(bytes, "test").ok(), by_bincode(bytes));
+                prop_assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+            }
         }
     }
 }

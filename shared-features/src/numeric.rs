@@ -3,6 +3,8 @@
 //! Missing is one quiet NaN; every NaN an operation makes becomes that one before it is stored.
 //! Infinities are clipped to the largest finite value.
 //! Transcendental functions come from `libm` only.
+//!
+//! No message of the guest writes out a float: the code for it would be 7 kB of the engine's 120 (`make engine`).
 
 /// The one missing value, `0x7fc00000`.
 pub const MISSING: f32 = f32::from_bits(0x7fc0_0000);

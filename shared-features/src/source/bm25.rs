@@ -46,7 +46,7 @@ impl Read for Bm25 {
             return Err(format!("`{}` is one text for all candidates; write an item or candidate field", self.text));
         }
         if !(self.k1 >= 0.0 && self.k1.is_finite() && (0.0..=1.0).contains(&self.b)) {
-            return Err(format!("`k1` is {} and `b` is {}; write at least 0, and 0 to 1", self.k1, self.b));
+            return Err("`k1` must be at least 0, and `b` within 0 to 1".into());
         }
         Ok(Kind::Number)
     }

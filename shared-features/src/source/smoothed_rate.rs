@@ -23,7 +23,7 @@ impl Read for SmoothedRate {
         declared.statistic(&self.over)?;
         let [a, b] = self.prior;
         if !(a.is_finite() && a >= 0.0 && b.is_finite() && b > 0.0) {
-            return Err(format!("`prior` is [{a}, {b}]; write [a, b] with a at least 0 and b more than 0"));
+            return Err("`prior` is [a, b] with a at least 0 and b more than 0".into());
         }
         Ok(Kind::Number)
     }

@@ -23,7 +23,7 @@ impl Fit for Clip {
         if let (Some(min), Some(max)) = (self.min, self.max)
             && min > max
         {
-            return Err(format!("`clip` has min {min} above max {max}"));
+            return Err("`clip` has a min above its max".into());
         }
         numeric_only("clip", input)
     }

@@ -16,7 +16,7 @@ pub struct Cyclic {
 impl Fit for Cyclic {
     fn output(&self, input: Kind) -> Result<Kind, String> {
         if !(self.period > 0.0 && self.period.is_finite()) {
-            return Err(format!("`cyclic` has period {}; write a number above 0", self.period));
+            return Err("`cyclic` needs a period above 0".into());
         }
         match input {
             Kind::Number => Ok(Kind::Vector(2)),
