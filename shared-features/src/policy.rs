@@ -209,7 +209,7 @@ impl Policy {
             if !(rule.weight > 0.0 && rule.weight.is_finite() && (1..=256).contains(&rule.top)) {
                 return refuse(
                     "rules",
-                    format!("diversity: weight must be a number above 0, and top, {}, within 1 to 256", rule.top),
+                    format!("diversity: weight must be a number above 0, top {} must be within 1 to 256", rule.top),
                 );
             }
         }
@@ -218,7 +218,7 @@ impl Policy {
         {
             return refuse(
                 "exploration",
-                format!("temperature must be a number above 0, and top, {top}, within 1 to 256"),
+                format!("temperature must be a number above 0, top {top} must be within 1 to 256"),
             );
         }
         Ok(())

@@ -57,11 +57,11 @@ fn impossible_settings_are_refused_by_name() {
         (|p| p.rules.at_most[0].field.entity = Entity::User, "rules", "`user.genre`"),
         (|p| diversity(p).field.name = "none".into(), "rules", "`item.none`"),
         (|p| diversity(p).field.entity = Entity::Candidate, "rules", "`candidate.genre`"),
-        (|p| diversity(p).weight = 0.0, "rules", "weight 0 must be above 0"),
-        (|p| diversity(p).weight = f64::INFINITY, "rules", "weight inf"),
+        (|p| diversity(p).weight = 0.0, "rules", "weight must be a number above 0"),
+        (|p| diversity(p).weight = f64::INFINITY, "rules", "weight must be a number above 0"),
         (|p| diversity(p).top = 257, "rules", "top 257"),
-        (|p| p.exploration = Exploration::PlackettLuce { temperature: 0.0, top: 1 }, "exploration", "temperature 0"),
-        (|p| p.exploration = Exploration::PlackettLuce { temperature: f64::NAN, top: 1 }, "exploration", "NaN"),
+        (|p| p.exploration = Exploration::PlackettLuce { temperature: 0.0, top: 1 }, "exploration", "temperature must be a number above 0"),
+        (|p| p.exploration = Exploration::PlackettLuce { temperature: f64::NAN, top: 1 }, "exploration", "temperature must be a number above 0"),
         (|p| p.exploration = Exploration::PlackettLuce { temperature: 1.0, top: 257 }, "exploration", "top 257"),
     ];
     let spec = FeatureSpec::parse(SPEC).unwrap();

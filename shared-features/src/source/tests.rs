@@ -477,7 +477,7 @@ fn impossible_sources_are_refused() {
         ("source = \"bm25\"\nquery = \"context.query\"\ntext = \"item.released\"", "have terms"),
         ("source = \"bm25\"\nquery = \"item.title\"\ntext = \"context.query\"", "one text for all"),
         ("source = \"bm25\"\nquery = \"context.query\"\ntext = \"item.title\"\nk1 = -1", "`k1` must be at least 0"),
-        ("source = \"bm25\"\nquery = \"context.query\"\ntext = \"item.title\"\nb = nan", "`b` is NaN"),
+        ("source = \"bm25\"\nquery = \"context.query\"\ntext = \"item.title\"\nb = nan", "`b` within 0 to 1"),
         ("source = \"cross\"\nleft = \"user.age\"\nright = \"item.genre\"", "give it `left_bounds`"),
         ("source = \"cross\"\nleft = \"user.likes\"\nright = \"item.tags\"", "both tags"),
         ("source = \"cross\"\nleft = \"user.taste\"\nright = \"item.tags\"", "cross takes categories"),

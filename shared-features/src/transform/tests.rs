@@ -88,8 +88,8 @@ fn hashes_are_known_and_stable() {
 #[test]
 fn impossible_settings_and_inputs_are_refused() {
     for (text, input, says) in [
-        ("{ clip = { min = 3, max = 1 } }", Kind::Number, "above max"),
-        ("{ cyclic = { period = 0 } }", Kind::Number, "period"),
+        ("{ clip = { min = 3, max = 1 } }", Kind::Number, "min above its max"),
+        ("{ cyclic = { period = 0 } }", Kind::Number, "needs a period above 0"),
         ("{ clip = { max = nan } }", Kind::Number, "nan"),
         ("{ buckets = { bounds = [nan] } }", Kind::Number, "ascending"),
         ("{ impute = { with = { value = nan } } }", Kind::Number, "nan"),
