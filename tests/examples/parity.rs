@@ -5,7 +5,12 @@
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use hearth_tests::parity::{compare::compare, corpus::corpus, report, sandbox, web};
+use hearth_tests::parity::compare::{Outcome, Worker, compare};
+use hearth_tests::parity::corpus::{Batch, corpus, graphs};
+use hearth_tests::parity::{report, sandbox, web};
+
+/// Of how many generated cases one is a message of rows for each graph of the onnx engine.
+const GRAPHS: u64 = 100;
 
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let (mut cases, mut engine, mut page) = (1_000_000, trainer::ENGINE.to_vec(), None);
@@ -19,25 +24,36 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
             _ => return Err(format!("there is no option {name}").into()),
         }
     }
-    let mut hosts = vec![sandbox::cranelift(&engine), sandbox::pulley(&engine)];
-    for (name, host) in
-        [("node", web::node(&engine)), ("chromium", web::chromium(&engine)), ("firefox-esr", web::firefox(&engine))]
-    {
-        hosts.push(host.ok_or_else(|| format!("{name} is not in the PATH; run: make hosts"))?);
-    }
-    let started = Instant::now();
-    let mut told = Duration::ZERO;
-    let outcome = compare(corpus(cases), hosts, |done| {
-        if started.elapsed() > told + Duration::from_secs(10) {
-            told = started.elapsed();
-            eprintln!("{done} cases in {} s", told.as_secs());
-        }
-    })?;
     let date = String::from_utf8(Command::new("date").args(["-u", "+%F"]).output()?.stdout)?;
-    let table = report::table(&outcome, date.trim());
+    let compact = run(corpus(cases), hosts(&engine)?)?;
+    let onnx = run(graphs(cases / GRAPHS), hosts(trainer::ENGINE_ONNX)?)?;
+    let [compact_table, onnx_table] = [&compact, &onnx].map(|outcome| report::table(outcome, date.trim()));
+    let table = format!("### Compact engine\n\n{compact_table}\n### Onnx engine\n\n{onnx_table}");
     println!("{table}");
     if let Some(page) = page {
         std::fs::write(&page, report::replace(&std::fs::read_to_string(&page)?, &table)?)?;
     }
-    Ok(if outcome.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if compact.is_clean() && onnx.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Every WebAssembly host, which must be there.
+fn hosts(engine: &[u8]) -> Result<Vec<Worker>, String> {
+    let mut hosts = vec![sandbox::cranelift(engine), sandbox::pulley(engine)];
+    for (name, host) in
+        [("node", web::node(engine)), ("chromium", web::chromium(engine)), ("firefox-esr", web::firefox(engine))]
+    {
+        hosts.push(host.ok_or_else(|| format!("{name} is not in the PATH; run: make hosts"))?);
+    }
+    Ok(hosts)
+}
+
+fn run(corpus: impl Iterator<Item = Batch>, hosts: Vec<Worker>) -> Result<Outcome, String> {
+    let started = Instant::now();
+    let mut told = Duration::ZERO;
+    compare(corpus, hosts, |done| {
+        if started.elapsed() > told + Duration::from_secs(10) {
+            told = started.elapsed();
+            eprintln!("{done} cases in {} s", told.as_secs());
+        }
+    })
 }

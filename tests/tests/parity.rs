@@ -8,7 +8,7 @@ use std::process::Command;
 use edge_runtime::host::{Guest, Host, HostError, Limits};
 use hearth_tests::cases::{self, Case};
 use hearth_tests::parity::compare::{Worker, compare};
-use hearth_tests::parity::corpus::corpus;
+use hearth_tests::parity::corpus::{corpus, graphs};
 use hearth_tests::parity::{child, report, sandbox, web};
 use hearth_tests::world;
 use shared_features::codec;
@@ -122,6 +122,18 @@ fn every_host_gives_the_same_bits() {
     assert!(outcome.total() > COMPARED && outcome.cases.iter().all(|(_, cases)| *cases > 50), "{:?}", outcome.cases);
     let first = outcome.hosts[0].digest;
     assert!(outcome.hosts.iter().all(|host| host.digest == first));
+}
+
+#[test]
+fn graphs_give_the_same_bits_in_wasm_hosts() {
+    let engine = trainer::ENGINE_ONNX;
+    let Some(node) = web::node(engine) else {
+        return println!("skipped: node is not in the PATH; run: make hosts");
+    };
+    let outcome = compare(graphs(20), vec![sandbox::cranelift(engine), node], |_| {}).unwrap();
+    assert!(outcome.is_clean(), "{}", report::table(&outcome, "this run"));
+    assert_eq!((outcome.total(), outcome.hosts.len()), (60, 2));
+    assert_eq!(outcome.hosts[0].digest, outcome.hosts[1].digest);
 }
 
 /// Builds `native_host` against a copy of the guest's crates.

@@ -60,8 +60,16 @@ fn impossible_settings_are_refused_by_name() {
         (|p| diversity(p).weight = 0.0, "rules", "weight must be a number above 0"),
         (|p| diversity(p).weight = f64::INFINITY, "rules", "weight must be a number above 0"),
         (|p| diversity(p).top = 257, "rules", "top 257"),
-        (|p| p.exploration = Exploration::PlackettLuce { temperature: 0.0, top: 1 }, "exploration", "temperature must be a number above 0"),
-        (|p| p.exploration = Exploration::PlackettLuce { temperature: f64::NAN, top: 1 }, "exploration", "temperature must be a number above 0"),
+        (
+            |p| p.exploration = Exploration::PlackettLuce { temperature: 0.0, top: 1 },
+            "exploration",
+            "temperature must be a number above 0",
+        ),
+        (
+            |p| p.exploration = Exploration::PlackettLuce { temperature: f64::NAN, top: 1 },
+            "exploration",
+            "temperature must be a number above 0",
+        ),
         (|p| p.exploration = Exploration::PlackettLuce { temperature: 1.0, top: 257 }, "exploration", "top 257"),
     ];
     let spec = FeatureSpec::parse(SPEC).unwrap();

@@ -2,9 +2,12 @@
 //!
 //! Generated cases are ordinary, boundary and adversarial ([`crate::cases`]), every other one written as JSON text and
 //! read again; they are scored by a linear model and by trees of every kernel's size. Recorded cases are the requests of
-//! a simulated week on the three surfaces, with each user's history up to then.
+//! a simulated week on the three surfaces, with each user's history up to then. Rows of numbers are scored by the models
+//! of the fixtures: those of other exporters by the compact engine ([`corpus`]), graphs by the onnx engine ([`graphs`]),
+//! which has no native answers, because tract's native kernels differ from those of WebAssembly by design.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use shared_features::codec;
@@ -18,7 +21,7 @@ use shared_features::rank::Parts;
 use shared_features::request::Request;
 use shared_features::spec::FeatureSpec;
 use shared_features::transform::Training;
-use shared_features::wire::{Call, Load, Op, Reply};
+use shared_features::wire::{Call, Load, Op};
 use trainer::data::replay::histories;
 use trainer::data::simulate::{World, simulate};
 use trainer::data::tables::Snapshots;
@@ -27,7 +30,12 @@ use wasm_model::engine::Engine;
 
 use super::chunk::{Chunk, LOAD, digest};
 use crate::cases::{self, Case};
+use crate::world;
 
+/// Of how many generated cases one is ranked too, which extracts, encodes and scores once more.
+const RANKED: u64 = 8;
+/// Models of the onnx engine.
+const GRAPHS: [&str; 3] = ["boosted.onnx", "dcn.onnx", "towers.onnx"];
 /// Cases of a chunk.
 const PER_CHUNK: u64 = 100;
 /// Recorded requests that an encoder is fitted on.
@@ -47,7 +55,7 @@ pub struct Batch {
     pub part: &'static str,
     /// The messages, see [`super::chunk`].
     pub chunk: Vec<u8>,
-    /// The native digest of every reply.
+    /// The native digest of every reply; none where the first host's answers are the ones to equal.
     pub expected: Vec<u64>,
     /// How long the native engine took.
     pub native_time: Duration,
@@ -78,14 +86,50 @@ impl Batch {
 struct Section {
     part: &'static str,
     load: Load,
-    calls: Box<dyn Iterator<Item = Call>>,
+    cases: Cases,
+    /// Whether the native engine answers first.
+    native: bool,
+}
+
+enum Cases {
+    Requests(Box<dyn Iterator<Item = Call>>),
+    /// So many messages of rows of so many numbers.
+    Rows(u64, usize),
 }
 
 /// A corpus of so many generated cases, and at most a tenth as many recorded ones of each surface.
 pub fn corpus(generated: u64) -> impl Iterator<Item = Batch> {
     let everything = everything(generated);
     let recorded = std::iter::once_with(move || recorded((generated / 10) as usize)).flatten();
-    everything.into_iter().chain(recorded).flat_map(batches)
+    everything.into_iter().chain(exported(generated / 10)).chain(recorded).flat_map(batches)
+}
+
+/// So many messages of rows for each graph that only the onnx engine runs.
+pub fn graphs(each: u64) -> impl Iterator<Item = Batch> {
+    let fixtures = world::workspace().join("wasm-model/fixtures");
+    GRAPHS.into_iter().map(move |name| rows(name, &fixtures.join(name), each, false)).flat_map(batches)
+}
+
+/// The models of other exporters, with `cases` messages of rows among them.
+fn exported(cases: u64) -> Vec<Section> {
+    let folder = world::workspace().join("wasm-model/fixtures/exported");
+    let files =
+        std::fs::read_dir(folder).expect("the repository has fixtures").map(|file| file.expect("readable").path());
+    // LightGBM's categories are refused.
+    let mut models: Vec<PathBuf> = files
+        .filter(|path| path.extension().is_some_and(|e| e == "onnx") && !path.to_string_lossy().contains("categories"))
+        .collect();
+    models.sort();
+    let each = cases.div_ceil(models.len() as u64);
+    models.iter().map(|path| rows("exporters' models", path, each, true)).collect()
+}
+
+fn rows(part: &'static str, model: &Path, cases: u64, native: bool) -> Section {
+    let model = std::fs::read(model).expect("the repository has fixtures");
+    // What the scripts of the fixtures have.
+    let width = if native { 8 } else { 16 };
+    let (encoder, policy, tables) = cases::plain(width);
+    Section { part, load: Load { encoder, policy, tables, model }, cases: Cases::Rows(cases, width as usize), native }
 }
 
 fn everything(cases: u64) -> Vec<Section> {
@@ -117,7 +161,7 @@ fn everything(cases: u64) -> Vec<Section> {
                 let case = if k / 4 % 2 == 1 { case.through_text(&schema) } else { case };
                 call(case.view, case.request)
             });
-            Section { part, load, calls: Box::new(calls) }
+            Section { part, load, cases: Cases::Requests(Box::new(calls)), native: true }
         })
         .collect()
 }
@@ -167,7 +211,8 @@ fn surface_of(events: &[Event], surface: &'static str, spec: &str, most: usize) 
     let encoder = spec.unfitted.fit(&spec.features, &values, &training).expect("recorded rows can be fitted");
     let sample = encoder.encode(&values).expect("the values are this encoder's");
     let model = cases::tree_model(encoder.width.unwrap_or(0), 100, 31, &sample);
-    Section { part: surface, load: load(&encoder, &spec, tables.to_bytes(), model), calls: Box::new(calls.into_iter()) }
+    let load = load(&encoder, &spec, tables.to_bytes(), model);
+    Section { part: surface, load, cases: Cases::Requests(Box::new(calls.into_iter())), native: true }
 }
 
 fn recorded_call(
@@ -192,18 +237,29 @@ fn call(view: HistoryView, request: Request) -> Call {
 
 /// Natively answered chunks of a section; the first one loads its bundle.
 fn batches(section: Section) -> impl Iterator<Item = Batch> {
-    let Section { part, load, mut calls } = section;
-    let engine = Engine::load(&load).expect("the corpus has valid bundles");
+    let Section { part, load, mut cases, native } = section;
+    let engine = native.then(|| Engine::load(&load).expect("the corpus has valid bundles"));
     let mut first = 0;
     std::iter::from_fn(move || {
         let mut writer = Writer::default();
         if first == 0 {
-            writer.frame(0, "loading", LOAD, &codec::encode(&load), &[0]);
+            writer.frame(0, "loading", LOAD, &codec::encode(&load), native.then_some(&[0]));
         }
         let from = first;
-        for call in calls.by_ref().take(PER_CHUNK as usize) {
-            writer.case(first, &engine, &call);
-            first += 1;
+        match (&mut cases, &engine) {
+            (Cases::Requests(calls), Some(engine)) => {
+                for call in calls.by_ref().take(PER_CHUNK as usize) {
+                    writer.case(first, engine, &call);
+                    first += 1;
+                }
+            }
+            (Cases::Requests(_), None) => {}
+            (Cases::Rows(cases, width), engine) => {
+                while first < *cases && first < from + PER_CHUNK {
+                    writer.score(first, "scores", engine.as_ref(), numbers(part, first, *width));
+                    first += 1;
+                }
+            }
         }
         (first > from).then_some(Batch {
             part,
@@ -213,6 +269,20 @@ fn batches(section: Section) -> impl Iterator<Item = Batch> {
             frames: writer.frames,
         })
     })
+}
+
+/// Rows of numbers: most as vectors have them, some of any bits.
+fn numbers(part: &str, case: u64, width: usize) -> Vec<f32> {
+    let mut random = Random::keyed(part, &case.to_string());
+    let rows = 1 + random.below(70) as usize;
+    (0..rows * width)
+        .map(|_| match random.below(16) {
+            0 => f32::from_bits(random.next_u64() as u32),
+            1 => f32::NAN,
+            2 => random.below(4) as f32,
+            _ => (random.below(1 << 24) as f32 - (1 << 23) as f32) / (1 << 21) as f32,
+        })
+        .collect()
 }
 
 #[derive(Default)]
@@ -228,31 +298,34 @@ impl Writer {
     fn case(&mut self, case: u64, engine: &Engine, call: &Call) {
         let message = codec::encode(call);
         let extracted = self.timed(|| engine.extract(call));
-        self.frame(case, "values", Op::Extract as u32, &message, &codec::encode(&extracted));
+        self.frame(case, "values", Op::Extract as u32, &message, Some(&codec::encode(&extracted)));
         let Ok([extracted]) = extracted.map(|all| <[_; 1]>::try_from(all).expect("one answer to one request")) else {
             return;
         };
         let vectors = self.timed(|| engine.encode(&extracted.values)).map(Floats);
-        self.frame(case, "vectors", Op::Encode as u32, &codec::encode(&extracted.values), &codec::encode(&vectors));
+        let values = codec::encode(&extracted.values);
+        self.frame(case, "vectors", Op::Encode as u32, &values, Some(&codec::encode(&vectors)));
         let Ok(Floats(vectors)) = vectors else { return };
-        self.score(case, "scores", engine, vectors.clone());
+        self.score(case, "scores", Some(engine), vectors.clone());
         if case.is_multiple_of(16) {
             let mut random = Random::keyed("bits", &case.to_string());
             let bits = vectors.iter().map(|_| f32::from_bits(random.next_u64() as u32)).collect();
-            self.score(case, "scores of any bits", engine, bits);
+            self.score(case, "scores of any bits", Some(engine), bits);
         }
-        let ranked = self.timed(|| engine.rank(call));
-        self.frame(case, "slate", Op::Rank as u32, &message, &codec::encode(&ranked));
+        if case.is_multiple_of(RANKED) {
+            let ranked = self.timed(|| engine.rank(call));
+            self.frame(case, "slate", Op::Rank as u32, &message, Some(&codec::encode(&ranked)));
+        }
     }
 
-    fn score(&mut self, case: u64, what: &'static str, engine: &Engine, vectors: Vec<f32>) {
-        let scores: Reply<Floats> = self.timed(|| engine.score(&vectors)).map(Floats);
-        self.frame(case, what, Op::Score as u32, &codec::encode(&Floats(vectors)), &codec::encode(&scores));
+    fn score(&mut self, case: u64, what: &'static str, engine: Option<&Engine>, vectors: Vec<f32>) {
+        let scores = engine.map(|engine| codec::encode(&self.timed(|| engine.score(&vectors)).map(Floats)));
+        self.frame(case, what, Op::Score as u32, &codec::encode(&Floats(vectors)), scores.as_deref());
     }
 
-    fn frame(&mut self, case: u64, what: &'static str, op: u32, message: &[u8], reply: &[u8]) {
+    fn frame(&mut self, case: u64, what: &'static str, op: u32, message: &[u8], reply: Option<&[u8]>) {
         self.chunk.push(op, message);
-        self.expected.push(digest(reply));
+        self.expected.extend(reply.map(digest));
         self.frames.push((case, what));
     }
 
