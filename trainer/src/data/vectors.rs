@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, Float32Array, Int64Array, RecordBatch, StringArray, UInt32Array};
+use arrow_array::{ArrayRef, Float32Array, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
@@ -135,7 +135,8 @@ fn batch(names: &[String], rows: &[Row], vectors: &[f32]) -> RecordBatch {
         ("user".into(), text(|r| r.user.to_owned())),
         ("ts".into(), Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.ts)))),
         ("item".into(), text(|r| r.item.to_owned())),
-        ("label".into(), Arc::new(UInt32Array::from_iter_values(rows.iter().map(|r| r.label)))),
+        // Exporters of classifiers know no unsigned labels.
+        ("label".into(), Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| i64::from(r.label))))),
     ];
     for (at, name) in names.iter().enumerate() {
         let numbers = vectors.iter().skip(at).step_by(names.len()).copied();

@@ -77,6 +77,11 @@ fn is_zip_map(node: &Node) -> bool {
     node.is(ML, "ZipMap")
 }
 
+/// Whether a node makes a column whatever the file says; CatBoost declares a list.
+fn gives_columns(node: &Node) -> bool {
+    node.domain == ML && (node.operator.ends_with("Regressor") || node.operator == "TreeEnsemble")
+}
+
 /// How many labels a node has, where it has some.
 fn labels(node: &Node) -> Option<i64> {
     let ints = ["classlabels_int64s", "classlabels_ints"].iter().filter_map(|name| node.attribute(name)?.ints(8).ok());
@@ -98,6 +103,10 @@ fn shaped(graph: &mut Graph, port: &Port, wish: &Wish, changes: &mut Vec<String>
         value = graph.append("Cast", &[&value], Some(("to", FLOAT)));
     }
     match shape.as_deref() {
+        Some([_]) if graph.maker(&value).is_some_and(gives_columns) => {
+            changes.push(format!("declared output `{name}` as the column that it is"));
+            column(graph, name, value, Some(1), wish, changes)
+        }
         Some([_]) => {
             if wish.column != Column::Last {
                 return Err(no_column(name, Some(1), &wish.column));
