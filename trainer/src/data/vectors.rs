@@ -67,7 +67,7 @@ pub enum VectorsError {
         source: ParquetError,
     },
     /// A Parquet file of something else.
-    #[error("{path}: there is no encoder and no column `request` in it; pass the file that `trainer vectors` wrote")]
+    #[error("{path}: there is no fitted encoder or no column `request` in it; pass the file that `trainer vectors` wrote")]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -117,6 +117,9 @@ pub fn origin(path: &Path) -> Result<Origin, VectorsError> {
     let encoder = metadata.and_then(|pairs| pairs.iter().find(|p| p.key == ENCODER_KEY)?.value.as_deref());
     let encoder = Encoder::from_bytes(&encoder.and_then(unhex).ok_or_else(foreign)?)
         .map_err(|source| VectorsError::Encoder { path: path.to_owned(), source })?;
+    if encoder.width.is_none() {
+        return Err(foreign());
+    }
     let only = ProjectionMask::columns(builder.parquet_schema(), ["request"]);
     let mut requests = BTreeSet::new();
     for batch in builder.with_projection(only).build().map_err(parquet)? {
