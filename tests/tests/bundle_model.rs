@@ -1,6 +1,8 @@
 //! Models that were trained elsewhere, through the trainer's real commands: vectors out, model in, judged, published and served.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::sync::OnceLock;
 
 use edge_runtime::host::{Guest, Host, Limits};
@@ -12,6 +14,7 @@ use hearth_tests::world::{TARGET, copy, simulate, spec};
 use serde_json::{Value, json};
 use shared_features::event::Event;
 use shared_features::feature_log::Record;
+use tract_onnx::pb::AttributeProto;
 use trainer::data::store::Data;
 use trainer::data::vectors;
 use trainer::experiment::onnx_export::{self, TreeNode};
@@ -119,7 +122,7 @@ async fn served(folder: &Path) -> Vec<(Value, Record)> {
     });
     let data = Data::open(&folder.join("data")).unwrap();
     let edge = Edge::start(folder, &[]);
-    edge.wait_for("podcasts", |status| status["bundle"].is_string()).await;
+    edge.wait_for("podcasts", |status| status["sequence"] == 1).await;
     let history: Vec<_> =
         data.events.iter().filter_map(|e| if let Event::Interaction(i) = e { Some(i) } else { None }).collect();
     for chunk in history.chunks(500) {
@@ -202,6 +205,82 @@ async fn a_model_of_another_exporter_is_judged_published_and_served() {
     assert!(compared >= 100, "{compared} scores");
 }
 
+/// Trains on the vectors with another library, exports, bundles, serves, and asks onnxruntime for the same rows.
+///
+/// `train` makes `model` of `x`, `y` and the rows of each request in `groups`; `weight` is its sum of absolute weights.
+async fn trained_by(name: &str, train: &str) {
+    let python = std::env::var_os("HEARTH_HOSTS").map(|hosts| Path::new(&hosts).join("peers/bin/python"));
+    let Some(python) = python.filter(|python| python.is_file()) else {
+        return println!("skipped: {name}: HEARTH_HOSTS names no Python with its peers; run: make peers");
+    };
+    let folder = tokio::task::block_in_place(own_world);
+    let folder = folder.path();
+    let run = |script: String| {
+        let done = Command::new(&python).args(["-W", "ignore", "-c", &script]).current_dir(folder).output().unwrap();
+        let error = String::from_utf8_lossy(&done.stderr).into_owned();
+        if error.contains("ModuleNotFoundError") || error.contains("ImportError") {
+            println!("skipped: {name}: {}; run: make peers", error.lines().last().unwrap_or_default());
+            return None;
+        }
+        assert!(done.status.success(), "{name}: {error}");
+        Some(String::from_utf8(done.stdout).unwrap())
+    };
+    let read = "import numpy, pandas, onnx, onnxruntime, pyarrow\n\
+        rows = pandas.read_parquet('vectors.parquet')\n\
+        x = rows.filter(regex=r'^x\\.').to_numpy('float32')\n\
+        y, groups = rows['label'].to_numpy(), rows.groupby('request', sort=False).size().to_numpy()\n\
+        import onnxmltools\n\
+        from onnxmltools.convert.common.data_types import FloatTensorType\n\
+        types = [('X', FloatTensorType([None, x.shape[1]]))]\n";
+    let write = "onnx.save(model, 'm.onnx')\n\
+        leaves = [a.floats for n in model.graph.node for a in n.attribute if a.name == 'target_weights']\n\
+        print(sum(abs(w) for floats in leaves for w in floats))\n";
+    let Some(weight) = tokio::task::block_in_place(|| run(format!("{read}{train}\n{write}"))) else { return };
+    tokio::task::block_in_place(|| bundle(folder, "m.onnx", &["--vectors", "vectors.parquet"]));
+    let served = served(folder).await;
+    let vectors: Vec<f32> = served.iter().flat_map(|(_, record)| record.rows.vectors.iter().copied()).collect();
+    let bytes: Vec<u8> = vectors.iter().flat_map(|x| x.to_le_bytes()).collect();
+    std::fs::write(folder.join("rows.f32"), bytes).unwrap();
+    let score = format!(
+        "import numpy, onnxruntime\n\
+        x = numpy.fromfile('rows.f32', '<f4').reshape(-1, {})\n\
+        scores = onnxruntime.InferenceSession('m.onnx').run(None, {{'X': x}})[0]\n\
+        print(*scores.ravel().astype('f8'))\n",
+        width()
+    );
+    let scores = tokio::task::block_in_place(|| run(score)).expect("onnxruntime was there a moment ago");
+    let scores: Vec<f64> = scores.split_whitespace().map(|score| score.parse().unwrap()).collect();
+    let bits = |vector: &[f32]| vector.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+    let known: BTreeMap<Vec<u32>, f64> = vectors.chunks(width()).map(bits).zip(scores).collect();
+    let compared = compare(&served, weight.trim().parse().unwrap(), |vector| known[&bits(vector)]);
+    assert!(compared >= 100, "{name}: {compared} scores");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lightgbm_trained_is_served_as_onnxruntime_scores_it() {
+    let train = "import lightgbm\n\
+        ranker = lightgbm.LGBMRanker(n_estimators=40, num_leaves=15, min_child_samples=5, verbose=-1)\n\
+        model = onnxmltools.convert_lightgbm(ranker.fit(x, y, group=groups), initial_types=types)";
+    trained_by("lightgbm", train).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_xgboost_trained_is_served_as_onnxruntime_scores_it() {
+    let train = "import xgboost\n\
+        regressor = xgboost.XGBRegressor(n_estimators=20, max_depth=5).fit(x, y)\n\
+        model = onnxmltools.convert_xgboost(regressor, initial_types=types)";
+    trained_by("xgboost", train).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_scikit_learn_trained_is_served_as_onnxruntime_scores_it() {
+    let train = "from sklearn.ensemble import GradientBoostingRegressor\n\
+        from skl2onnx import to_onnx\n\
+        known = numpy.nan_to_num(x)\n\
+        model = to_onnx(GradientBoostingRegressor(n_estimators=20).fit(known, y), known[:1])";
+    trained_by("scikit-learn", train).await;
+}
+
 #[test]
 fn a_canonical_file_goes_into_the_bundle_byte_for_byte() {
     let folder = own_world();
@@ -222,7 +301,10 @@ fn the_smallest_engine_is_taken_and_columns_are_what_was_asked_for() {
     std::fs::write(folder.join("classes.onnx"), dense(&weights, &[probs]).to_bytes()).unwrap();
     std::fs::write(folder.join("logits.onnx"), dense(&weights, &[("logits", &[0, 3]), probs]).to_bytes()).unwrap();
     let mut list = dense(&weights, &[("list", &[0])]);
-    list.graph().node.push(node_with("ReduceMax", &["probabilities"], "list", "keepdims", 0));
+    let mut largest = node_with("ReduceMax", &["probabilities"], "list", "keepdims", 0);
+    // AttributeProto.INTS
+    largest.attribute.push(AttributeProto { name: "axes".into(), r#type: 7, ints: vec![1], ..Default::default() });
+    list.graph().node.push(largest);
     std::fs::write(folder.join("list.onnx"), list.to_bytes()).unwrap();
     let mut rows: Vec<f32> = (0..5 * width()).map(|k| (k % 11) as f32 - 5.0).collect();
     rows[1] = f32::NAN;
@@ -237,9 +319,7 @@ fn the_smallest_engine_is_taken_and_columns_are_what_was_asked_for() {
     let expected: Vec<f32> = rows.chunks(width()).map(|row| two_trees_score(row) as f32).collect();
     assert_eq!(scores, expected);
     type Pick = fn([f64; 3]) -> f64;
-    let cases: [(&str, &[&str], Pick); 5] = [
-        ("classes.onnx", &[], |p| p[2]),
-        ("classes.onnx", &["--class", "0"], |p| p[0]),
+    let cases: [(&str, &[&str], Pick); 3] = [
         ("classes.onnx", &["--class-weights", "-1,0.5,2"], |p| 0.5 * p[1] + 2.0 * p[2] - p[0]),
         ("logits.onnx", &["--output", "probabilities", "--class", "1"], |p| p[1]),
         ("list.onnx", &[], |p| p[0].max(p[1]).max(p[2])),
@@ -355,9 +435,11 @@ fn vectors_of_another_spec_or_of_judging_requests_are_refused() {
     assert!(error.contains("requests that are to judge it") && error.contains("later.parquet"), "{error}");
     let error = refused("without.toml", "vectors.parquet");
     assert!(error.contains("its feature `device` is not as the spec declares"), "{error}");
-    for (vectors, says) in
-        [("nowhere.parquet", "trainer vectors"), ("m.onnx", "trainer vectors"), ("log/rows.parquet", "no fitted encoder")]
-    {
+    for (vectors, says) in [
+        ("nowhere.parquet", "trainer vectors"),
+        ("m.onnx", "trainer vectors"),
+        ("log/rows.parquet", "no fitted encoder"),
+    ] {
         let error = refused(&spec, vectors);
         assert!(error.contains(vectors) && error.contains(says), "{error}");
     }

@@ -67,7 +67,9 @@ pub enum VectorsError {
         source: ParquetError,
     },
     /// A Parquet file of something else.
-    #[error("{path}: there is no fitted encoder or no column `request` in it; pass the file that `trainer vectors` wrote")]
+    #[error(
+        "{path}: there is no fitted encoder or no column `request` in it; pass the file that `trainer vectors` wrote"
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
