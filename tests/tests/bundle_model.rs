@@ -353,7 +353,8 @@ fn a_refusal_names_the_place_and_what_to_do() {
     external.graph().initializer[1].data_location = Some(1);
     let narrow = Model::dressed(&onnx_export::trees(width - 1, &[leaf(1.0)], 0.0)).to_bytes();
     let too_wide = vec![TreeNode::branch(width as u32, 1.0, true, (1, 2)), TreeNode::leaf(1.0), TreeNode::leaf(2.0)];
-    let cases: [(&str, Vec<u8>, &[&str], &[&str]); 11] = [
+    type Case<'a> = (&'a str, Vec<u8>, &'a [&'a str], &'a [&'a str]);
+    let cases: [Case; 11] = [
         (
             "a wrong width",
             narrow,
