@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod cases;
 pub mod edge;
+pub mod foreign;
 pub mod lightgbm_rank;
 pub mod parity;
 pub mod world;

@@ -4,6 +4,7 @@
 
 use clap::Parser;
 
+mod bundle;
 mod demo;
 mod engine;
 mod evaluate;
@@ -16,6 +17,7 @@ mod simulate;
 mod tables;
 pub mod terminal;
 mod train;
+mod vectors;
 
 /// Learn what a Home screen should show, judge it, and publish it to the edges that show it.
 #[derive(Debug, Parser)]
@@ -60,6 +62,8 @@ commands! {
     Simulate(simulate::Simulate),
     Replay(replay::Replay),
     Train(train::Train),
+    Vectors(vectors::Vectors),
+    Bundle(bundle::Bundle),
     Evaluate(evaluate::Evaluate),
     Publish(publish::Publish),
     Tables(tables::Tables),

@@ -12,3 +12,4 @@ pub mod replay;
 pub mod simulate;
 pub mod store;
 pub mod tables;
+pub mod vectors;

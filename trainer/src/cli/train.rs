@@ -1,6 +1,6 @@
 //! `trainer train`: a LOG folder becomes a RUN folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -8,7 +8,7 @@ use clap::Args;
 use super::evaluate::print_evaluation;
 use super::terminal::say;
 use super::{Run, terminal};
-use crate::experiment::train::{self, Settings};
+use crate::experiment::train::{self, Report, Settings};
 
 /// Fit the encoder and the learner, score the judging requests through the engine, write the report.
 #[derive(Debug, Args)]
@@ -45,19 +45,25 @@ impl Run for Train {
         if self.json {
             return terminal::print_json(&report);
         }
-        say!("bundle {}", report.bundle);
-        say!("model  {}", report.model);
-        let parts = &report.parts;
-        say!("{} requests train, {} judge", parts.train, parts.test);
-        if parts.open_windows + parts.left_out > 0 {
-            say!("left out: {} with an open label window, {} by the split's rules", parts.open_windows, parts.left_out);
-        }
-        say!();
-        print_evaluation(&report.evaluation);
-        say!(
-            "\nNext: trainer publish --run {} --registry registry --channel stable --key KEYS/publisher.key",
-            self.out.display()
-        );
+        print_report(&report, &self.out);
         Ok(())
     }
+}
+
+/// A report as people read it, and what to do with its run.
+pub(super) fn print_report(report: &Report, run: &Path) {
+    say!("bundle {}", report.bundle);
+    say!("model  {}", report.model);
+    say!("engine {}", report.engine);
+    let parts = &report.parts;
+    say!("{} requests train, {} judge", parts.train, parts.test);
+    if parts.open_windows + parts.left_out > 0 {
+        say!("left out: {} with an open label window, {} by the split's rules", parts.open_windows, parts.left_out);
+    }
+    say!();
+    print_evaluation(&report.evaluation);
+    say!(
+        "\nNext: trainer publish --run {} --registry registry --channel stable --key KEYS/publisher.key",
+        run.display()
+    );
 }

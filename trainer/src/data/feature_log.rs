@@ -30,8 +30,9 @@ use shared_features::source::{Declared, Read};
 
 /// The rows' file in a LOG folder.
 pub const ROWS: &str = "rows.parquet";
-const ENCODER_KEY: &str = "hearth.encoder";
-const ROWS_PER_BATCH: usize = 65_536;
+/// Where a file of this crate says in its metadata which encoder it is of, as hexadecimal bytes.
+pub(super) const ENCODER_KEY: &str = "hearth.encoder";
+pub(super) const ROWS_PER_BATCH: usize = 65_536;
 
 /// A feature log in memory: records of one encoder, in time order.
 #[derive(Debug)]
@@ -438,11 +439,11 @@ fn value_column(array: &ArrayRef, kind: Kind) -> Option<Column> {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok()).collect()
 }
 

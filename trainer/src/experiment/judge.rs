@@ -12,7 +12,7 @@ use shared_features::wire::Description;
 
 use crate::data::labelled::Labelled;
 use crate::experiment::evaluation::{self, Evaluation, JudgedRequest};
-use crate::experiment::train::chunks;
+use crate::experiment::prepared::chunks;
 use crate::spec::TrainerSpec;
 
 /// A loaded bundle that scores logged rows.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use edge_runtime::bundle::{Bundle as Parts, Role};
 use edge_runtime::channel::Channel;
-use edge_runtime::golden::Golden;
 use edge_runtime::host::{Guest, Host, HostError, Limits};
 use edge_runtime::registry::Registry;
 use edge_runtime::sign::{self, DocumentType};
@@ -34,13 +33,13 @@ impl Bundle {
     /// with its answers in the edge's host.
     ///
     /// # Errors
-    /// Parts that both engines refuse, in the words of the one that can do more.
+    /// Parts that no engine runs, or a model that fails on the golden requests.
     pub fn make(spec: &TrainerSpec, mut load: Load, model: Vec<u8>, training_data: Digest) -> Result<Bundle> {
         load.model = model;
         let encoder = Encoder::from_bytes(&load.encoder)?;
         let tables = Tables::from_bytes(&load.tables, &encoder.schema, &encoder.statistics)?;
         let (engine, guest) = smallest(&load)?;
-        let golden = Golden::record(&guest, golden::requests(&encoder, &tables))?;
+        let golden = golden::record(&guest, &encoder, golden::requests(&encoder, &tables))?;
         let blobs = BTreeMap::from([
             (Role::Engine, engine.to_vec()),
             (Role::Encoder, load.encoder),
@@ -161,12 +160,36 @@ impl Bundle {
     }
 }
 
+/// No engine of this build loads the parts.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoEngine {
+    /// Both refuse them.
+    #[error("no engine runs it: {onnx}{}", .compact.as_ref().map(|c| format!(" (the compact engine: {c})")).unwrap_or_default())]
+    Refused {
+        /// What the one says that can do more.
+        onnx: String,
+        /// What the other says, where that is something else.
+        compact: Option<String>,
+    },
+    /// The host fails.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
 /// The compact engine with the parts loaded, or where it refuses them the onnx engine.
-fn smallest(load: &Load) -> Result<(&'static [u8], Guest), HostError> {
+fn smallest(load: &Load) -> Result<(&'static [u8], Guest), NoEngine> {
     let with = |engine| Guest::new(Host::shared()?, engine, load, Limits::batch()).map(|guest| (engine, guest));
-    match with(crate::ENGINE) {
-        Err(HostError::Refused { .. }) => with(crate::ENGINE_ONNX),
-        other => other,
+    let compact = match with(crate::ENGINE) {
+        Err(HostError::Refused { reason }) => reason,
+        other => return Ok(other?),
+    };
+    match with(crate::ENGINE_ONNX) {
+        Err(HostError::Refused { reason }) => {
+            let compact = (compact != reason).then_some(compact);
+            Err(NoEngine::Refused { onnx: reason, compact })
+        }
+        other => Ok(other?),
     }
 }
 

@@ -1,7 +1,10 @@
 //! Golden requests: made up from the schema and the catalogue, never from a user.
 //!
 //! Every edge ranks them before it serves a bundle and must get the very same bytes.
+//! A model that has no number for one of their candidates is not bundled.
 
+use edge_runtime::golden::Golden;
+use edge_runtime::host::{Guest, HostError};
 use shared_features::column::{Categories, Column, Kind, TagSets, Vectors};
 use shared_features::encoder::Encoder;
 use shared_features::history::{Entry, HistoryView};
@@ -16,6 +19,71 @@ use shared_features::wire::Call;
 const REQUESTS: u64 = 8;
 /// Candidates of each.
 const CANDIDATES: usize = 24;
+/// Most missing numbers of a vector that an error names.
+const NAMED: usize = 3;
+
+/// Why there are no answers to golden requests.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GoldenError {
+    /// The engine fails.
+    #[error("the engine fails on the golden requests: {0}")]
+    Host(#[from] HostError),
+    /// A score that ranks nothing.
+    #[error("the model's score of candidate `{item}` of golden request `{request}` is {score}{because}")]
+    Score {
+        /// The request.
+        request: String,
+        /// The candidate.
+        item: String,
+        /// `NaN` or `infinite`.
+        score: &'static str,
+        /// What may be the cause, and what to do.
+        because: String,
+    },
+}
+
+/// Asks a guest and keeps its answers, after every candidate of every request was given a finite score.
+///
+/// # Errors
+/// The engine fails, or the first score that is no finite number.
+pub fn record(guest: &Guest, encoder: &Encoder, call: Call) -> Result<Golden, GoldenError> {
+    for (extracted, (_, request)) in guest.extract(&call)?.iter().zip(&call.requests) {
+        let vectors = guest.encode(&extracted.values)?;
+        let width = vectors.len() / extracted.items.len().max(1);
+        for (row, score) in guest.score(&vectors)?.into_iter().enumerate() {
+            // The engine makes infinities the largest finite numbers.
+            let score = match score {
+                _ if score.is_nan() => "NaN",
+                f32::MAX | f32::MIN => "infinite",
+                _ => continue,
+            };
+            let because = because(encoder, &vectors[row * width..(row + 1) * width]);
+            return Err(GoldenError::Score {
+                request: request.id.clone(),
+                item: extracted.items[row].clone(),
+                score,
+                because,
+            });
+        }
+    }
+    Ok(Golden::record(guest, call)?)
+}
+
+/// The numbers of a vector that are missing, which not every model can bear.
+fn because(encoder: &Encoder, vector: &[f32]) -> String {
+    let slots = encoder.slots();
+    let missing: Vec<&str> =
+        slots.iter().zip(vector).filter(|(_, x)| x.is_nan()).map(|(slot, _)| slot.name.as_str()).collect();
+    if missing.is_empty() {
+        return "; look for a division by 0, a logarithm or an overflow in it".into();
+    }
+    let more = if missing.len() > NAMED { ", .." } else { "" };
+    let named = missing[..missing.len().min(NAMED)].join("`, `");
+    format!(
+        ", where `{named}`{more} is missing: add `impute` to what may be missing and train again, or train a model that takes NaN"
+    )
+}
 
 /// The same requests for the same encoder and tables.
 pub fn requests(encoder: &Encoder, tables: &Tables) -> Call {
