@@ -233,7 +233,7 @@ async fn trained_by(name: &str, train: &str) {
         from onnxmltools.convert.common.data_types import FloatTensorType\n\
         types = [('X', FloatTensorType([None, x.shape[1]]))]\n";
     let write = "onnx.save(model, 'm.onnx')\n\
-        leaves = [a.floats for n in model.graph.node for a in n.attribute if a.name == 'target_weights']\n\
+        leaves = [a.floats for n in model.graph.node for a in n.attribute if a.name in ('target_weights', 'class_weights')]\n\
         print(sum(abs(w) for floats in leaves for w in floats))\n";
     let Some(weight) = tokio::task::block_in_place(|| run(format!("{read}{train}\n{write}"))) else { return };
     tokio::task::block_in_place(|| bundle(folder, "m.onnx", &["--vectors", "vectors.parquet"]));
@@ -244,8 +244,8 @@ async fn trained_by(name: &str, train: &str) {
     let score = format!(
         "import numpy, onnxruntime\n\
         x = numpy.fromfile('rows.f32', '<f4').reshape(-1, {})\n\
-        scores = onnxruntime.InferenceSession('m.onnx').run(None, {{'X': x}})[0]\n\
-        print(*scores.ravel().astype('f8'))\n",
+        scores = onnxruntime.InferenceSession('m.onnx').run(None, {{'X': x}})[-1]\n\
+        print(*scores.reshape(len(x), -1)[:, -1].astype('f8'))\n",
         width()
     );
     let scores = tokio::task::block_in_place(|| run(score)).expect("onnxruntime was there a moment ago");
@@ -262,6 +262,15 @@ async fn what_lightgbm_trained_is_served_as_onnxruntime_scores_it() {
         ranker = lightgbm.LGBMRanker(n_estimators=40, num_leaves=15, min_child_samples=5, verbose=-1)\n\
         model = onnxmltools.convert_lightgbm(ranker.fit(x, y, group=groups), initial_types=types)";
     trained_by("lightgbm", train).await;
+}
+
+/// Its label is dropped, and the probability of the second class taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_classifier_of_lightgbm_says_is_served_as_onnxruntime_scores_it() {
+    let train = "import lightgbm\n\
+        classifier = lightgbm.LGBMClassifier(n_estimators=40, num_leaves=15, min_child_samples=5, verbose=-1)\n\
+        model = onnxmltools.convert_lightgbm(classifier.fit(x, y > 0), initial_types=types, zipmap=False)";
+    trained_by("lightgbm, classifier", train).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
