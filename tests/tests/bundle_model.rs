@@ -269,7 +269,7 @@ async fn what_lightgbm_trained_is_served_as_onnxruntime_scores_it() {
 async fn what_a_classifier_of_lightgbm_says_is_served_as_onnxruntime_scores_it() {
     let train = "import lightgbm\n\
         classifier = lightgbm.LGBMClassifier(n_estimators=40, num_leaves=15, min_child_samples=5, verbose=-1)\n\
-        model = onnxmltools.convert_lightgbm(classifier.fit(x, y > 0), initial_types=types, zipmap=False)";
+        model = onnxmltools.convert_lightgbm(classifier.fit(x, (y > 0).astype(int)), initial_types=types, zipmap=False)";
     trained_by("lightgbm, classifier", train).await;
 }
 
