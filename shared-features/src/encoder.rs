@@ -316,8 +316,15 @@ impl Encoder {
         let mut vectors = vec![numeric::MISSING; numbers];
         let mut at = 0;
         for (feature, column) in self.features.iter().zip(&values.columns).filter(|(f, _)| f.encode) {
-            let column = feature.steps.iter().fold(column.clone(), |column, step| step.apply(column));
-            let (data, columns): (&[f32], usize) = match &column {
+            let stepped;
+            let column = match feature.steps.as_slice() {
+                [] => column,
+                steps => {
+                    stepped = steps.iter().fold(column.clone(), |column, step| step.apply(column));
+                    &stepped
+                }
+            };
+            let (data, columns): (&[f32], usize) = match column {
                 Column::Number(x) => (x, 1),
                 Column::Vector(v) => (&v.data, v.width as usize),
                 _ => (&[], 1),

@@ -14,6 +14,25 @@ pub fn sorted_texts<'a>(texts: &[&'a str]) -> Vec<&'a str> {
     sorted(texts.len(), &|a, b| texts[a].cmp(texts[b])).into_iter().map(|i| texts[i as usize]).collect()
 }
 
+/// The place of each text in `names`; both are sorted, `names` distinct.
+///
+/// Each search begins where the last one ended, in steps that double: few texts in many names cost as little as many.
+pub fn places<'a>(names: &[String], texts: impl Iterator<Item = &'a str>) -> Vec<Option<u32>> {
+    let mut from = 0;
+    texts
+        .map(|text| {
+            let mut step = 1;
+            while names.get(from + step - 1).is_some_and(|name| name.as_str() < text) {
+                from += step;
+                step *= 2;
+            }
+            let end = names.len().min(from + step);
+            from += names[from..end].partition_point(|name| name.as_str() < text);
+            names.get(from).filter(|name| *name == text).map(|_| from as u32)
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -23,5 +42,23 @@ mod tests {
         let keys = [3, 1, 3, 2, 1];
         assert_eq!(sorted(keys.len(), &|a, b| keys[a].cmp(&keys[b])), [1, 4, 3, 0, 2]);
         assert_eq!(sorted_texts(&["b", "", "ä", "a"]), ["", "a", "b", "ä"]);
+    }
+
+    #[test]
+    fn places_are_those_of_a_search() {
+        let names: Vec<String> = (0..40).map(|k| format!("{:02}", 2 * k)).collect();
+        let texts: Vec<String> = (0..90).map(|k| format!("{k:02}")).collect();
+        for (from, step) in [(0, 1), (1, 1), (0, 7), (3, 30), (85, 1)] {
+            let wanted: Vec<&str> = texts[from..].iter().step_by(step).map(String::as_str).collect();
+            // A text may come twice.
+            for wanted in [wanted.clone(), wanted.iter().flat_map(|text| [*text; 2]).collect()] {
+                let searched: Vec<Option<u32>> = wanted
+                    .iter()
+                    .map(|text| names.binary_search_by(|n| n.as_str().cmp(text)).ok().map(|i| i as u32))
+                    .collect();
+                assert_eq!(places(&names, wanted.into_iter()), searched);
+            }
+        }
+        assert_eq!(places(&[], ["a"].into_iter()), [None]);
     }
 }
