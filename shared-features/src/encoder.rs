@@ -330,8 +330,13 @@ impl Encoder {
                 _ => (&[], 1),
             };
             let fits = columns > 0 && at + columns <= width;
-            for (row, cells) in data.chunks_exact(columns.max(1)).enumerate().take(if fits { rows } else { 0 }) {
-                vectors[row * width + at..row * width + at + columns].copy_from_slice(cells);
+            let rows = vectors.chunks_exact_mut(width).take(if fits { rows } else { 0 });
+            if columns == 1 {
+                // Most columns; a copy of each number would be a call.
+                rows.zip(data).for_each(|(row, x)| row[at] = *x);
+            } else {
+                let cells = data.chunks_exact(columns.max(1));
+                rows.zip(cells).for_each(|(row, cells)| row[at..at + columns].copy_from_slice(cells));
             }
             at += columns;
         }

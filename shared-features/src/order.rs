@@ -19,18 +19,25 @@ pub fn sorted_texts<'a>(texts: &[&'a str]) -> Vec<&'a str> {
 /// Each search begins where the last one ended, in steps that double: few texts in many names cost as little as many.
 pub fn places<'a>(names: &[String], texts: impl Iterator<Item = &'a str>) -> Vec<Option<u32>> {
     let mut from = 0;
-    texts
-        .map(|text| {
-            let mut step = 1;
-            while names.get(from + step - 1).is_some_and(|name| name.as_str() < text) {
-                from += step;
-                step *= 2;
+    let mut place = |text: &str| {
+        let mut step = 1;
+        while let Some(name) = names.get(from + step - 1) {
+            match name.as_str().cmp(text) {
+                Ordering::Less => from += step,
+                Ordering::Equal => {
+                    from += step - 1;
+                    return Some(from as u32);
+                }
+                Ordering::Greater => break,
             }
-            let end = names.len().min(from + step);
-            from += names[from..end].partition_point(|name| name.as_str() < text);
-            names.get(from).filter(|name| *name == text).map(|_| from as u32)
-        })
-        .collect()
+            step *= 2;
+        }
+        let end = names.len().min(from + step - 1);
+        let found = names[from..end].binary_search_by(|name| name.as_str().cmp(text));
+        from += found.unwrap_or_else(|at| at);
+        found.is_ok().then_some(from as u32)
+    };
+    texts.map(&mut place).collect()
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ impl Lists {
         self.starts.push(self.numbers.len() as u32);
     }
 
-    /// The list in a place.
+    /// The list in a place; asked for with every entry.
+    #[inline(always)]
     fn get(&self, place: usize) -> &[u32] {
         &self.numbers[self.starts[place] as usize..self.starts[place + 1] as usize]
     }
@@ -45,7 +46,14 @@ impl Groups {
     pub(super) fn of(scene: &Scene, scope: &Scope) -> Groups {
         let items = scene.history.items.len();
         match scope {
-            Scope::All => Groups::by_keys(scene, 1, &|_| &[0], &|_| &[0]),
+            Scope::All => {
+                let entries = scene.window.clone().map(|entry| entry as u32).collect::<Vec<_>>();
+                let rows = scene.rows();
+                Groups {
+                    entries: Lists { starts: vec![0, entries.len() as u32], numbers: entries },
+                    of_candidate: Lists { starts: (0..=rows as u32).collect(), numbers: vec![0; rows] },
+                }
+            }
             Scope::Item => {
                 // Candidates that the history does not have share a key without entries.
                 let other = items as u32;
@@ -113,9 +121,13 @@ impl Groups {
         // Counted first, so that every list has its place.
         let of_entries = &scene.history.item[scene.window.clone()];
         let mut starts = vec![0u32; groups as usize + 1];
+        let mut times = vec![0u32; scene.history.items.len()];
         for &item in of_entries {
-            for &group in items.get(item as usize) {
-                starts[group as usize + 1] += 1;
+            times[item as usize] += 1;
+        }
+        for (item, times) in times.iter().enumerate() {
+            for &group in items.get(item) {
+                starts[group as usize + 1] += times;
             }
         }
         let mut end = 0;
