@@ -1,4 +1,4 @@
-//! Compiled engines on disk: kept, used, and left alone where they cannot be trusted.
+//! Compiled engines and images on disk: kept, used, and left alone where they cannot be trusted.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ fn compiled() -> (tempfile::TempDir, Host, Vec<u8>, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let host = Host::new().unwrap().with_cache(&folder.path().join("compiled")).unwrap();
     let engine = guest(1, &[], &[wasm_encoder::Instruction::Unreachable], false);
-    host.compile(&engine).unwrap();
+    host.compile(&engine, Digest::of(&engine)).unwrap();
     let files: Vec<PathBuf> =
         fs::read_dir(folder.path().join("compiled")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [file] = files.as_slice() else { panic!("{files:?}") };
@@ -21,7 +21,7 @@ fn compiled() -> (tempfile::TempDir, Host, Vec<u8>, PathBuf) {
 }
 
 fn found(host: &Host, engine: &[u8]) -> bool {
-    host.cache.as_ref().unwrap().get(&host.engine, Digest::of(engine)).is_some()
+    host.cache.as_ref().unwrap().code(&host.engine, Digest::of(engine)).is_some()
 }
 
 #[test]
@@ -41,9 +41,30 @@ fn torn_and_altered_files_are_compiled_again() {
         fs::write(&file, bytes).unwrap();
         assert!(!found(&host, &engine));
         let fresh = Host::new().unwrap().with_cache(file.parent().unwrap()).unwrap();
-        fresh.compile(&engine).unwrap();
+        fresh.compile(&engine, Digest::of(&engine)).unwrap();
         assert_eq!(fs::read(&file).unwrap(), whole, "it is mended");
     }
+}
+
+/// Loads a bundle into an engine that answers `describe` with a trap, and ranks nothing.
+fn load(host: &Host, model: u8) {
+    let load = shared_features::wire::Load { encoder: vec![], policy: vec![], tables: vec![], model: vec![model] };
+    let engine = guest(1, &[], &[wasm_encoder::Instruction::Unreachable], false);
+    super::super::Guest::new(host, &engine, &load, super::super::Limits::serving()).unwrap();
+}
+
+#[test]
+fn the_files_used_last_are_kept() {
+    let (_folder, host, engine, file) = compiled();
+    let count = || fs::read_dir(file.parent().unwrap()).unwrap().count();
+    for model in 0..KEPT as u8 + 8 {
+        load(&host, model);
+        // Used again at each start, and so never forgotten.
+        assert!(found(&host, &engine), "after {model} bundles");
+        assert_eq!(count(), KEPT.min(model as usize + 2));
+    }
+    load(&host, KEPT as u8 + 7);
+    assert_eq!(count(), KEPT);
 }
 
 #[cfg(unix)]
