@@ -54,6 +54,60 @@ fn load(host: &Host, model: u8) {
 }
 
 #[test]
+fn a_bundle_that_was_loaded_before_is_not_loaded_again() {
+    use super::super::{Guest, Limits};
+    use shared_features::floats::Floats;
+    use shared_features::wire::{Load, Reply};
+    let reply = codec::encode(&Reply::Ok(Floats(vec![1.0])));
+    let escaped: String = reply.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    // Loading adds 1 to the last byte of the reply, which makes another number of it.
+    let text = format!(
+        r#"(module (memory (export "memory") 2) (data (i32.const 1024) "{escaped}")
+        (func (export "hearth_abi") (result i32) (i32.const 1))
+        (func (export "hearth_alloc") (param i32) (result i32) (i32.const 65536))
+        (func (export "hearth_free") (param i32 i32))
+        (func (export "hearth_load") (param i32 i32) (result i32)
+          (i32.store8 (i32.const {last}) (i32.add (i32.load8_u (i32.const {last})) (i32.const 1))) (i32.const 0))
+        (func (export "hearth_call") (param i32 i32 i32) (result i64) (i64.const {packed})))"#,
+        last = 1024 + reply.len() - 1,
+        packed = 1024u64 << 32 | reply.len() as u64,
+    );
+    let engine = wat::parse_str(text).unwrap();
+    let load = Load { encoder: vec![], policy: vec![], tables: vec![], model: vec![] };
+    let folder = tempfile::tempdir().unwrap();
+    let answer = || {
+        let host = Host::new().unwrap().with_cache(&folder.path().join("compiled")).unwrap();
+        Guest::new(&host, &engine, &load, Limits::serving()).unwrap().score(&[0.0])
+    };
+    let files = || -> Vec<(PathBuf, Vec<u8>)> {
+        let paths = fs::read_dir(folder.path().join("compiled")).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        files.sort();
+        files
+    };
+    let loaded = Ok(vec![f32::from_bits(1f32.to_bits() + (1 << 24))]);
+    assert_eq!(answer(), loaded);
+    let first = files();
+    assert_eq!(first.len(), 2, "an engine and an image");
+    assert_eq!(answer(), loaded);
+    // A memory that says something else is believed: it was mapped, and not made again.
+    let other = wat::parse_str(format!(r#"(module (memory (export "memory") 2) (data (i32.const 1024) "{escaped}"))"#));
+    let host = Host::new().unwrap().with_cache(&folder.path().join("compiled")).unwrap();
+    let other = Module::new(&host.engine, other.unwrap()).unwrap();
+    let digest =
+        Digest::of(&[Digest::of(&engine).as_bytes(), &Digest::of(&codec::encode(&load)).as_bytes()[..]].concat());
+    host.cache.as_ref().unwrap().keep_memory(&host.engine, digest, &other).unwrap();
+    assert_eq!(answer(), Ok(vec![1.0]));
+    // A torn one is not, and is made again.
+    for (path, bytes) in &first {
+        fs::remove_file(path).unwrap();
+        fs::write(path, &bytes[..bytes.len() - 9]).unwrap();
+    }
+    assert_eq!(answer(), loaded);
+    assert_eq!(files(), first);
+}
+
+#[test]
 fn the_files_used_last_are_kept() {
     let (_folder, host, engine, file) = compiled();
     let count = || fs::read_dir(file.parent().unwrap()).unwrap().count();
