@@ -5,7 +5,7 @@
 //! ([`image`]), so that nothing of one user's request is there for the next one's.
 //! For one tenant's batches instances can be kept between clean calls ([`Limits::keep`]).
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -36,17 +36,20 @@ const MAX_MEMORY: usize = 1 << 30;
 /// Bytes of a slot that stay with the process between two uses.
 const KEPT: usize = 16 << 20;
 
+/// Compiled engines that a process keeps ready; what guests use stays in any case.
+const COMPILED: usize = 8;
+
 /// How many times longer than another call explaining may take: it follows every path of every tree.
 const EXPLAIN: u32 = 40;
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(1);
 
-/// The process-wide part: compiler settings, compiled engines by digest, and the clock of deadlines.
+/// The process-wide part: compiler settings, the engines that were compiled last, and the clock of deadlines.
 #[derive(Clone)]
 pub struct Host {
     engine: Engine,
-    compiled: Arc<Mutex<BTreeMap<Digest, Arc<Code>>>>,
+    compiled: Arc<Mutex<VecDeque<(Digest, Arc<Code>)>>>,
     cache: Option<Cache>,
 }
 
@@ -147,28 +150,17 @@ impl Host {
         HOST.get_or_init(Host::new).as_ref().map_err(Clone::clone)
     }
 
-    /// This host, with compiled engines kept in a folder that nobody else may write to.
+    /// A host like this one, with compiled engines and images of bundles kept in a folder that nobody else may write to.
     ///
     /// # Errors
     /// The folder cannot be made, or others may write to it.
     pub fn with_cache(&self, folder: &Path) -> std::io::Result<Host> {
-        Ok(Host { cache: Some(Cache::open(folder)?), ..self.clone() })
+        Ok(Host { cache: Some(Cache::open(folder)?), compiled: Arc::default(), engine: self.engine.clone() })
     }
 
     fn new() -> Result<Host, HostError> {
-        let mut config = Config::new();
-        config.epoch_interruption(true).wasm_relaxed_simd(false).wasm_memory64(false);
-        // Slots are used again and put back to their image page by page, instead of being mapped anew:
-        // a request then touches memory that is there already.
-        let mut pool = PoolingAllocationConfig::default();
-        pool.total_memories(CONCURRENT)
-            .total_core_instances(2 * CONCURRENT)
-            .total_tables(CONCURRENT)
-            .max_memory_size(MAX_MEMORY)
-            .linear_memory_keep_resident(KEPT)
-            .pagemap_scan(Enabled::Auto);
-        config.allocation_strategy(pool);
-        let engine = Engine::new(&config).map_err(|e| HostError::Compile { reason: format!("{e:#}") })?;
+        let failed = |e: wasmtime::Error| HostError::Compile { reason: format!("{e:#}") };
+        let engine = Engine::new(&pooling()).or_else(|_| Engine::new(&on_demand())).map_err(failed)?;
         let clock = engine.weak();
         std::thread::Builder::new()
             .name("hearth-deadlines".into())
@@ -183,27 +175,76 @@ impl Host {
         Ok(Host { engine, compiled: Arc::default(), cache: None })
     }
 
-    /// Checks and compiles an engine, once for each digest.
-    fn compile(&self, wasm: &[u8]) -> Result<Arc<Code>, HostError> {
-        let digest = Digest::of(wasm);
-        if let Some(code) = lock(&self.compiled).get(&digest) {
+    /// Checks and compiles an engine, unless it was lately.
+    fn compile(&self, wasm: &[u8], digest: Digest) -> Result<Arc<Code>, HostError> {
+        if let Some((_, code)) = lock(&self.compiled).iter().find(|(known, _)| *known == digest) {
             return Ok(Arc::clone(code));
         }
-        let kept = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, digest));
+        let kept = self.cache.as_ref().and_then(|cache| cache.code(&self.engine, digest));
         let code = Arc::new(match kept {
             Some(code) => code,
             None => {
                 check_engine(wasm)?;
                 let code = Code::compile(&self.engine, wasm)?;
-                if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.put(&self.engine, digest, &code)) {
-                    tracing::warn!(%error, "a compiled engine cannot be kept; the next start compiles it again");
-                }
+                self.keep("a compiled engine", |cache| cache.keep_code(&self.engine, digest, &code));
                 code
             }
         });
-        lock(&self.compiled).insert(digest, Arc::clone(&code));
+        let mut compiled = lock(&self.compiled);
+        compiled.push_front((digest, Arc::clone(&code)));
+        compiled.truncate(COMPILED);
         Ok(code)
     }
+
+    /// A bundle's image, unless it was loaded before.
+    fn load(&self, wasm: &[u8], load: &[u8], limits: &Limits) -> Result<Image, HostError> {
+        let digest = Digest::of(wasm);
+        let code = self.compile(wasm, digest)?;
+        let Some(cache) = &self.cache else { return code.load(&self.engine, load, limits) };
+        let loaded = Digest::of(&[&digest.as_bytes()[..], Digest::of(load).as_bytes()].concat());
+        if let Some(memory) = cache.memory(&self.engine, loaded) {
+            return Ok(Image::of(&code, memory));
+        }
+        let image = code.load(&self.engine, load, limits)?;
+        self.keep("a loaded bundle", |cache| cache.keep_memory(&self.engine, loaded, image.memory()));
+        Ok(image)
+    }
+
+    fn keep(&self, what: &str, put: impl FnOnce(&Cache) -> std::io::Result<()>) {
+        if let Some(Err(error)) = self.cache.as_ref().map(put) {
+            tracing::warn!(%error, "{what} cannot be kept; the next start makes it again");
+        }
+    }
+}
+
+/// What every engine runs with.
+fn settings() -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true).wasm_relaxed_simd(false).wasm_memory64(false);
+    config
+}
+
+/// Slots that are used again and put back to their image page by page, instead of being mapped anew:
+/// a request then touches memory that is there already.
+fn pooling() -> Config {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_memories(CONCURRENT)
+        .total_core_instances(2 * CONCURRENT)
+        .total_tables(CONCURRENT)
+        .max_memory_size(MAX_MEMORY)
+        .linear_memory_keep_resident(KEPT)
+        .pagemap_scan(Enabled::Auto);
+    let mut config = settings();
+    config.allocation_strategy(pool);
+    config
+}
+
+/// Where so many addresses are not to be had (`ulimit -v`, a small machine): memories as large as they are, which
+/// costs a comparison for every access.
+fn on_demand() -> Config {
+    let mut config = settings();
+    config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(0);
+    config
 }
 
 impl Guest {
@@ -212,7 +253,7 @@ impl Guest {
     /// # Errors
     /// An engine that is refused, or parts that the engine refuses.
     pub fn new(host: &Host, wasm: &[u8], load: &Load, limits: Limits) -> Result<Guest, HostError> {
-        let image = host.compile(wasm)?.load(&host.engine, &codec::encode(load), &limits)?;
+        let image = host.load(wasm, &codec::encode(load), &limits)?;
         Ok(Guest { host: host.clone(), image, limits, idle: Mutex::default() })
     }
 

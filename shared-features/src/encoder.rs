@@ -316,15 +316,27 @@ impl Encoder {
         let mut vectors = vec![numeric::MISSING; numbers];
         let mut at = 0;
         for (feature, column) in self.features.iter().zip(&values.columns).filter(|(f, _)| f.encode) {
-            let column = feature.steps.iter().fold(column.clone(), |column, step| step.apply(column));
-            let (data, columns): (&[f32], usize) = match &column {
+            let stepped;
+            let column = match feature.steps.as_slice() {
+                [] => column,
+                steps => {
+                    stepped = steps.iter().fold(column.clone(), |column, step| step.apply(column));
+                    &stepped
+                }
+            };
+            let (data, columns): (&[f32], usize) = match column {
                 Column::Number(x) => (x, 1),
                 Column::Vector(v) => (&v.data, v.width as usize),
                 _ => (&[], 1),
             };
             let fits = columns > 0 && at + columns <= width;
-            for (row, cells) in data.chunks_exact(columns.max(1)).enumerate().take(if fits { rows } else { 0 }) {
-                vectors[row * width + at..row * width + at + columns].copy_from_slice(cells);
+            let rows = vectors.chunks_exact_mut(width).take(if fits { rows } else { 0 });
+            if columns == 1 {
+                // Most columns; a copy of each number would be a call.
+                rows.zip(data).for_each(|(row, x)| row[at] = *x);
+            } else {
+                let cells = data.chunks_exact(columns.max(1));
+                rows.zip(cells).for_each(|(row, cells)| row[at..at + columns].copy_from_slice(cells));
             }
             at += columns;
         }

@@ -18,7 +18,10 @@ pub fn serialize<S: Serializer>(numbers: &[f32], serializer: S) -> Result<S::Ok,
     if serializer.is_human_readable() {
         return numbers.serialize(serializer);
     }
-    let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let mut bytes = vec![0; 4 * numbers.len()];
+    for (bytes, x) in bytes.as_chunks_mut().0.iter_mut().zip(numbers) {
+        *bytes = x.to_le_bytes();
+    }
     serializer.serialize_bytes(&bytes)
 }
 
@@ -43,10 +46,10 @@ impl Visitor<'_> for Bytes {
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<f32>, E> {
-        if !bytes.len().is_multiple_of(4) {
-            return Err(E::custom("numbers of 32 bits that are not whole"));
+        match bytes.as_chunks() {
+            (numbers, []) => Ok(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect()),
+            _ => Err(E::custom("numbers of 32 bits that are not whole")),
         }
-        Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
     }
 }
 

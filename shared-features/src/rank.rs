@@ -9,7 +9,7 @@ use crate::event::MAX_CANDIDATES;
 use crate::history::HistoryView;
 use crate::policy::{CandidateSource, Policy};
 use crate::request::Request;
-use crate::scene::Scene;
+use crate::scene::{Candidates, Scene};
 use crate::slate::{by_score, slate};
 use crate::tables::Tables;
 use crate::{numeric, order};
@@ -135,7 +135,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn candidates(&self, history: &'a HistoryView, request: &'a Request) -> (Vec<(&'a str, Option<u32>)>, Vec<u8>) {
+    fn candidates(&self, history: &'a HistoryView, request: &'a Request) -> (Candidates<'a>, Vec<u8>) {
         let (mut items, mut sources) = (Vec::new(), Vec::new());
         for (source, kind) in self.policy.candidates.iter().enumerate() {
             let found: Vec<(&'a str, Option<u32>)> = match kind {
@@ -151,12 +151,19 @@ impl<'a> Parts<'a> {
             sources.resize(items.len(), source as u8);
         }
         // Of each item the first one stays.
-        let by_item = order::sorted(items.len(), &|a, b| items[a].0.cmp(items[b].0));
+        let mut by_item = order::sorted(items.len(), &|a, b| items[a].0.cmp(items[b].0));
+        by_item.dedup_by(|later, first| items[*later as usize].0 == items[*first as usize].0);
         let mut stays = vec![false; items.len()];
-        let same = |a: &u32, b: &u32| items[*a as usize].0 == items[*b as usize].0;
-        by_item.chunk_by(same).for_each(|same| stays[same[0] as usize] = true);
+        by_item.iter().for_each(|&i| stays[i as usize] = true);
         let firsts: Vec<usize> = (0..items.len()).filter(|&i| stays[i]).take(MAX_CANDIDATES).collect();
-        (firsts.iter().map(|&i| items[i]).collect(), firsts.iter().map(|&i| sources[i]).collect())
+        let mut places = vec![None; items.len()];
+        firsts.iter().enumerate().for_each(|(place, &i)| places[i] = Some(place as u32));
+        let candidates = Candidates {
+            items: firsts.iter().map(|&i| items[i].0).collect(),
+            field_rows: firsts.iter().map(|&i| items[i].1).collect(),
+            by_item: by_item.into_iter().filter_map(|i| places[i as usize]).collect(),
+        };
+        (candidates, firsts.iter().map(|&i| sources[i]).collect())
     }
 
     fn of_history(
@@ -194,7 +201,11 @@ impl<'a> Parts<'a> {
             &empty,
             1,
             request,
-            self.tables.items.iter().map(|item| (item.as_str(), None)).collect(),
+            Candidates {
+                items: self.tables.items.iter().map(String::as_str).collect(),
+                field_rows: vec![None; self.tables.items.len()],
+                by_item: (0..self.tables.items.len() as u32).collect(),
+            },
         );
         let columns: Vec<Vec<f32>> = rank_by.names().iter().map(|name| scene.statistic(name)).collect();
         let scores: Vec<f32> =

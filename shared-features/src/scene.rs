@@ -1,18 +1,25 @@
 //! Everything one request's sources read from: the request, its candidates, the user's history and the tables.
 
-use std::cell::{Cell, RefCell};
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::column::{Column, NO_CODE};
+use crate::column::Column;
 use crate::duration::Duration;
 use crate::history::HistoryView;
-use crate::numeric;
 use crate::request::Request;
 use crate::schema::{Entity, FieldRef, Schema};
+use crate::source::{Mask, MaskKey};
 use crate::tables::{StatisticDef, Tables};
+use crate::{numeric, order};
+
+use groups::Groups;
+use shared::Shared;
+
+mod groups;
+mod shared;
 
 /// Which past interactions a history source looks at: those with this item, with an item that shares
 /// this item's field value, or all.
@@ -52,6 +59,16 @@ impl From<Scope> for String {
     }
 }
 
+/// Items to rank, whatever they come from.
+pub struct Candidates<'a> {
+    /// Distinct items.
+    pub items: Vec<&'a str>,
+    /// For each, its row in the request's candidate fields.
+    pub field_rows: Vec<Option<u32>>,
+    /// Their places, sorted by item.
+    pub by_item: Vec<u32>,
+}
+
 /// One request's inputs, resolved. All inputs have been checked.
 pub struct Scene<'a> {
     /// The schema.
@@ -72,31 +89,12 @@ pub struct Scene<'a> {
     pub field_rows: Vec<Option<u32>>,
     /// For each candidate, its row in the tables.
     pub item_rows: Vec<Option<u32>>,
-    groups: RefCell<Vec<(Scope, Rc<Groups>)>>,
-    decays: RefCell<Vec<Rc<Decay>>>,
-}
-
-/// What each history entry counts for one half-life, computed when it is first asked for: features share them.
-pub struct Decay {
-    half_life: Duration,
-    weights: Vec<Cell<f64>>,
-}
-
-/// History entries by key, and the keys of each candidate; group 0 is empty, for keys without entries.
-pub struct Groups {
-    entries: Vec<Vec<u32>>,
-    of_candidate: Vec<Vec<u32>>,
-}
-
-impl Decay {
-    /// `2^(-age / half_life)` of an entry.
-    pub fn weight(&self, scene: &Scene, entry: u32) -> f64 {
-        let known = &self.weights[entry as usize];
-        if known.get().is_nan() {
-            known.set(libm::exp2(-scene.age_hours(entry) / (self.half_life.ms as f64 / 3_600_000.0)));
-        }
-        known.get()
-    }
+    by_item: Vec<u32>,
+    /// The row in the tables of each item of the history.
+    history_rows: OnceCell<Vec<Option<u32>>>,
+    groups: Shared<Scope, Groups>,
+    decays: Shared<Duration, Vec<f64>>,
+    masks: Shared<MaskKey, Mask>,
 }
 
 impl<'a> Scene<'a> {
@@ -108,22 +106,30 @@ impl<'a> Scene<'a> {
         history: &'a HistoryView,
         history_length: u32,
         request: &'a Request,
-        candidates: Vec<(&'a str, Option<u32>)>,
+        candidates: Candidates<'a>,
     ) -> Self {
-        let (candidates, field_rows): (Vec<_>, Vec<_>) = candidates.into_iter().unzip();
-        Scene {
+        let Candidates { items: candidates, field_rows, by_item } = candidates;
+        let mut scene = Scene {
             schema,
             statistics,
             request,
             tables,
             history,
             window: history.window(request.ts, history_length),
-            item_rows: candidates.iter().map(|item| tables.row(item)).collect(),
+            item_rows: vec![None; candidates.len()],
             candidates,
             field_rows,
-            groups: RefCell::default(),
-            decays: RefCell::default(),
+            by_item,
+            history_rows: OnceCell::new(),
+            groups: Shared::default(),
+            decays: Shared::default(),
+            masks: Shared::default(),
+        };
+        let rows = order::places(&tables.items, scene.sorted_candidates());
+        for (candidate, row) in scene.by_item.iter().zip(rows) {
+            scene.item_rows[*candidate as usize] = row;
         }
+        scene
     }
 
     /// Number of candidates: the rows of every column a source reads.
@@ -182,20 +188,16 @@ impl<'a> Scene<'a> {
     /// `of_group` gets indices into the history, oldest first, and returns NaN for missing.
     /// A candidate without a key (no category, no tags) is missing;
     /// one with several (tags) has the mean over those that are not missing.
-    pub fn per_candidate(&self, scope: &Scope, of_group: impl Fn(&[u32]) -> f64) -> Column {
-        let groups = self.groups(scope);
-        let mut known: Vec<Option<f64>> = vec![None; groups.entries.len()];
-        let mut value = |group: u32| {
-            let slot = &mut known[group as usize];
-            *slot.get_or_insert_with(|| of_group(&groups.entries[group as usize]))
-        };
-        let numbers = groups.of_candidate.iter().map(|keys| match keys.as_slice() {
+    pub fn per_candidate(&self, scope: &Scope, of_group: &dyn Fn(&[u32]) -> f64) -> Column {
+        let groups = self.groups.get(scope, || Groups::of(self, scope));
+        let values: Vec<f64> = groups.entries.iter().map(of_group).collect();
+        let numbers = groups.of_candidate.iter().map(|keys| match keys {
             [] => numeric::MISSING,
-            [key] => numeric::store(value(*key)),
+            [key] => numeric::store(values[*key as usize]),
             keys => {
                 let (mut sum, mut count) = (0.0, 0u32);
                 for &key in keys {
-                    let x = value(key);
+                    let x = values[key as usize];
                     if !x.is_nan() {
                         sum += x;
                         count += 1;
@@ -207,15 +209,16 @@ impl<'a> Scene<'a> {
         Column::Number(numbers.collect())
     }
 
-    /// The weights of history entries for a half-life.
-    pub fn decay(&self, half_life: Duration) -> Rc<Decay> {
-        let mut decays = self.decays.borrow_mut();
-        if let Some(known) = decays.iter().find(|decay| decay.half_life == half_life) {
-            return Rc::clone(known);
-        }
-        let decay = Rc::new(Decay { half_life, weights: vec![Cell::new(f64::NAN); self.history.ts.len()] });
-        decays.push(Rc::clone(&decay));
-        decay
+    /// What each entry of the window weighs for a half-life, `2^(-age / half_life)`.
+    pub fn decay(&self, half_life: Duration) -> Rc<Vec<f64>> {
+        let hours = half_life.ms as f64 / 3_600_000.0;
+        let weight = |entry| libm::exp2(-self.age_hours(entry as u32) / hours);
+        self.decays.get(&half_life, || self.window.clone().map(weight).collect())
+    }
+
+    /// Which entries of the window count, for filters that agree on it.
+    pub(crate) fn mask(&self, key: &MaskKey, make: impl FnOnce() -> Mask) -> Rc<Mask> {
+        self.masks.get(key, make)
     }
 
     /// Age of a history entry at the request, in hours, more than 0.
@@ -223,58 +226,12 @@ impl<'a> Scene<'a> {
         self.request.ts.saturating_sub(self.history.ts[entry as usize]) as f64 / 3_600_000.0
     }
 
-    fn groups(&self, scope: &Scope) -> Rc<Groups> {
-        if let Some((_, groups)) = self.groups.borrow().iter().find(|(known, _)| known == scope) {
-            return Rc::clone(groups);
-        }
-        let groups = Rc::new(self.group(scope));
-        self.groups.borrow_mut().push((scope.clone(), Rc::clone(&groups)));
-        groups
+    fn sorted_candidates(&self) -> impl Iterator<Item = &str> {
+        self.by_item.iter().map(|&i| self.candidates[i as usize])
     }
 
-    fn group(&self, scope: &Scope) -> Groups {
-        let window = || self.window.clone().map(|i| i as u32);
-        match scope {
-            Scope::All => {
-                Groups { entries: vec![Vec::new(), window().collect()], of_candidate: vec![vec![1]; self.rows()] }
-            }
-            Scope::Item => {
-                let mut entries = vec![Vec::new(); self.history.items.len() + 1];
-                for i in window() {
-                    entries[self.history.item[i as usize] as usize + 1].push(i);
-                }
-                let key = |item: &&str| {
-                    self.history.items.binary_search_by(|n| n.as_str().cmp(item)).map_or(0, |i| i as u32 + 1)
-                };
-                Groups { entries, of_candidate: self.candidates.iter().map(|item| vec![key(item)]).collect() }
-            }
-            Scope::Field(field) => self.group_by_field(field),
-        }
-    }
-
-    fn group_by_field(&self, field: &FieldRef) -> Groups {
-        let column = self.schema.find(field).map(|(index, _)| &self.tables.attributes[index]);
-        let keys = |row: Option<u32>| -> Vec<u32> {
-            match (column, row) {
-                (Some(Column::Category(c)), Some(row)) => {
-                    c.codes.get(row as usize).filter(|&&k| k != NO_CODE).map(|k| vec![k + 1]).unwrap_or_default()
-                }
-                (Some(Column::Tags(t)), Some(row)) => t.codes_of(row as usize).iter().map(|k| k + 1).collect(),
-                _ => Vec::new(),
-            }
-        };
-        let names = match column {
-            Some(Column::Category(c)) => c.names.len(),
-            Some(Column::Tags(t)) => t.names.len(),
-            _ => 0,
-        };
-        let mut entries = vec![Vec::new(); names + 1];
-        let rows: Vec<Option<u32>> = self.history.items.iter().map(|item| self.tables.row(item)).collect();
-        for i in self.window.clone() {
-            for key in keys(rows[self.history.item[i] as usize]) {
-                entries[key as usize].push(i as u32);
-            }
-        }
-        Groups { entries, of_candidate: self.item_rows.iter().map(|row| keys(*row)).collect() }
+    fn history_rows(&self) -> &[Option<u32>] {
+        let items = self.history.items.iter().map(String::as_str);
+        self.history_rows.get_or_init(|| order::places(&self.tables.items, items))
     }
 }

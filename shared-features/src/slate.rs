@@ -49,12 +49,15 @@ pub fn slate(policy: &Policy, scene: &Scene, scores: &[f32], salt: &str) -> Slat
     let (mut order, mut propensity) = (Vec::new(), Vec::new());
     while order.len() < policy.slate as usize {
         left.retain(|&i| quota.has_room(i));
-        let worth: Vec<f64> = left.iter().map(|&i| f64::from(scores[i as usize]) - diversity.loss(i)).collect();
+        let worth =
+            || -> Vec<f64> { left.iter().map(|&i| f64::from(scores[i as usize]) - diversity.loss(i)).collect() };
         let (at, probability) = match policy.exploration {
             Exploration::PlackettLuce { temperature, top } if order.len() < top as usize => {
-                draw(&worth, temperature, &mut random)
+                draw(&worth(), temperature, &mut random)
             }
-            _ => (largest(&worth), 1.0),
+            // What is left stands by score.
+            _ if diversity.is_over() => (0, 1.0),
+            _ => (largest(&worth()), 1.0),
         };
         if at >= left.len() {
             break;

@@ -33,6 +33,8 @@ mod terms;
 mod text_length;
 mod time;
 
+pub(crate) use filter::{Mask, MaskKey};
+
 /// Reads one value a candidate.
 pub trait Read {
     /// The kind of the values, where the declarations allow this source.

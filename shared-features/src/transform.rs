@@ -154,17 +154,23 @@ fn numeric_only(name: &str, input: Kind) -> Result<Kind, String> {
     }
 }
 
-/// Applies a function to every number that is not missing.
+/// Applies a function to every number that is not missing; once where a number is the one before it again,
+/// as where a value is the user's and not the candidate's.
 fn map_numbers(input: Column, f: impl Fn(f64) -> f64) -> Column {
-    let map = |x: f32| if numeric::is_missing(x) { numeric::MISSING } else { numeric::store(f(f64::from(x))) };
-    match input {
-        Column::Number(x) => Column::Number(x.into_iter().map(map).collect()),
-        Column::Vector(mut v) => {
-            v.data = v.data.into_iter().map(map).collect();
-            Column::Vector(v)
+    let mut column = input;
+    let numbers: &mut [f32] = match &mut column {
+        Column::Number(x) => x,
+        Column::Vector(v) => &mut v.data,
+        _ => &mut [],
+    };
+    let mut last = (numeric::MISSING, numeric::MISSING);
+    for x in numbers {
+        if x.to_bits() != last.0.to_bits() {
+            last = (*x, if numeric::is_missing(*x) { numeric::MISSING } else { numeric::store(f(f64::from(*x))) });
         }
-        other => other,
+        *x = last.1;
     }
+    column
 }
 
 /// Every number of a column that is not missing.

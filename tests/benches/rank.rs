@@ -2,9 +2,9 @@
 //!
 //! 200 candidates, 40 features, a history of 1,000, the model of 300 trees x 31 leaves that `score/models.py` writes
 //! (`HEARTH_HOSTS/models`). Natively, in an instance of its own for each request, and in a kept one;
-//! interleaved, in one run. Then: how long an edge takes to start.
+//! interleaved, in one run. Then: how long an edge takes to start, and the memory that it stays with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use edge_runtime::host::{Guest, Host, Limits};
@@ -33,17 +33,23 @@ fn main() {
         println!("skipped: HEARTH_HOSTS is not set; `make bench` sets it");
         return;
     };
-    let model = std::fs::read(hosts.join("models/300x31.onnx")).expect("models.py wrote the model");
-    let (load, call) = (load(model), call());
+    if let Some(folder) = std::env::var_os(RESIDENT) {
+        return resident(&hosts, Path::new(&folder));
+    }
+    let (load, call) = (load(model(&hosts, "300x31"), 0), call());
     let host = Host::shared().expect("wasmtime works here");
 
-    let cold = Instant::now();
-    let guest = Guest::new(host, trainer::ENGINE, &load, Limits::serving()).expect("the engine loads");
-    guest.rank(&call).expect("the request is valid");
-    let cold = cold.elapsed().as_secs_f64() * 1e3;
-    let warm = Instant::now();
-    Guest::new(host, trainer::ENGINE, &load, Limits::serving()).expect("it loads again").rank(&call).expect("it ranks");
-    let warm = warm.elapsed().as_secs_f64() * 1e3;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let start = || {
+        let started = Instant::now();
+        let host = host.with_cache(&folder.path().join("compiled")).expect("the folder is ours");
+        let guest = Guest::new(&host, trainer::ENGINE, &load, Limits::serving()).expect("the engine loads");
+        guest.rank(&call).expect("the request is valid");
+        (guest, started.elapsed().as_secs_f64() * 1e3)
+    };
+    let (_, cold) = start();
+    let mut warm: Vec<f64> = (0..20).map(|_| start().1).collect();
+    let (guest, _) = start();
     let mut starts: Vec<f64> = (0..2_000).map(|_| microseconds(|| drop(guest.start().expect("it starts")))).collect();
 
     let kept = Limits { keep: true, ..Limits::serving() };
@@ -87,16 +93,64 @@ fn main() {
     let started = Instant::now();
     drop(Engine::load(&load));
     println!("native load {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
-    println!("from bytes to the first answer {cold:.1} ms, with the engine compiled already {warm:.1} ms");
+    let warm = percentile(&mut warm, 0.5);
+    println!("from bytes to the first answer {cold:.1} ms cold, {warm:.1} ms with the local cache");
     println!(
         "an instance ready to rank      p50 {:.1} us, p99 {:.1} us",
         percentile(&mut starts, 0.5),
         percentile(&mut starts, 0.99)
     );
+    // In a process of its own, which has done nothing else.
+    let this = std::env::current_exe().expect("this bench is a file");
+    for what in ["first start", "start from the local cache"] {
+        let mut child = std::process::Command::new(&this);
+        let status = child.env(RESIDENT, folder.path()).arg(what).status().expect("it starts again");
+        assert!(status.success(), "{status}");
+    }
+}
+
+/// Set for the process whose memory is measured: a folder for its caches.
+const RESIDENT: &str = "HEARTH_BENCH_RESIDENT";
+
+/// Prints the memory of a process with 3 surfaces x 2 arms, each of which has answered.
+fn resident(hosts: &Path, folder: &Path) {
+    let host = Host::shared().expect("wasmtime works here");
+    let guests = || -> Vec<Guest> {
+        let host = host.with_cache(&folder.join("resident")).expect("the folder is ours");
+        ["100x31", "300x31", "500x31"]
+            .iter()
+            .flat_map(|name| [0, 1].map(|arm| load(model(hosts, name), arm)))
+            .map(|load| Guest::new(&host, trainer::ENGINE, &load, Limits::serving()).expect("the engine loads"))
+            .collect()
+    };
+    let call = call();
+    let before = memory();
+    let guests = guests();
+    guests.iter().for_each(|guest| drop(guest.rank(&call).expect("the request is valid")));
+    let [all, own] = memory();
+    println!(
+        "resident with 3 surfaces x 2 arms, {}: {all:.0} MB, of which {own:.0} are no mapped files; before them {:.0} and {:.0}",
+        std::env::args().nth(1).unwrap_or_default(),
+        before[0],
+        before[1]
+    );
+}
+
+/// Resident megabytes of this process, and those of them that are no mapped files; 0 where Linux does not say.
+fn memory() -> [f64; 2] {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ["VmRSS:", "RssAnon:"].map(|name| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) / 1024.0
+    })
+}
+
+fn model(hosts: &Path, name: &str) -> Vec<u8> {
+    std::fs::read(hosts.join(format!("models/{name}.onnx"))).expect("models.py wrote the model")
 }
 
 /// The parts of a bundle: 28 features of the history, 12 of the candidate and the context.
-fn load(model: Vec<u8>) -> Load {
+fn load(model: Vec<u8>, as_of: i64) -> Load {
     let mut features = String::new();
     let mut add = |name: &str, rest: &str| features += &format!("[[features]]\nname = \"{name}\"\n{rest}\n");
     for scope in ["item", "all", "item.category", "item.tags"] {
@@ -141,7 +195,7 @@ fn load(model: Vec<u8>) -> Load {
     let rows: Vec<&Attributes> = rows.iter().collect();
     let attributes =
         encoder.schema.columns(shared_features::schema::Entity::Item, &rows).expect("the attributes fit the schema");
-    let tables = Tables { items, attributes, ..Tables::empty(&encoder.schema, &encoder.statistics) };
+    let tables = Tables { as_of, items, attributes, ..Tables::empty(&encoder.schema, &encoder.statistics) };
     Load { encoder: encoder.to_bytes(), policy: spec.policy.to_bytes(), tables: tables.to_bytes(), model }
 }
 
@@ -178,7 +232,8 @@ fn call() -> Call {
         candidates,
         exclude: Vec::new(),
     };
-    let encoder = shared_features::encoder::Encoder::from_bytes(&load(Vec::new()).encoder).expect("it was just made");
+    let encoder =
+        shared_features::encoder::Encoder::from_bytes(&load(Vec::new(), 0).encoder).expect("it was just made");
     let request = Request::new(&event, None, &encoder.schema).expect("the request fits the schema");
     let view = History::from_entries(entries).view(now, encoder.history_length);
     Call { histories: vec![view], requests: vec![(0, request)], salt: "salt".into() }

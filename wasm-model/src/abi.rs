@@ -1,4 +1,4 @@
-//! The C ABI, version 1: the only unsafe code of the guest.
+//! The C ABI, version 1: the guest's unsafe code beside its allocator.
 //!
 //! Buffers: the host asks for one with `hearth_alloc`, writes it and passes it to `hearth_load` or `hearth_call`,
 //! which take it over. A reply is the guest's; the host frees it with `hearth_free`.
@@ -18,6 +18,13 @@ use crate::engine::{Engine, dispatch};
 thread_local! {
     static ENGINE: RefCell<Reply<Engine>> = const { RefCell::new(Err(String::new())) };
 }
+
+#[cfg(not(feature = "onnx"))]
+#[global_allocator]
+static POOL: crate::pool::Pool = crate::pool::Pool::new(|pages| {
+    let before = core::arch::wasm32::memory_grow(0, pages);
+    (before != usize::MAX).then(|| before * crate::pool::PAGE)
+});
 
 fn layout(len: u32) -> Option<Layout> {
     Layout::from_size_align((len as usize).max(1), 8).ok()

@@ -8,3 +8,6 @@ mod abi;
 pub mod engine;
 pub mod explain;
 pub mod onnx;
+// tract asks for blocks that are aligned to more.
+#[cfg(any(test, all(target_arch = "wasm32", not(feature = "onnx"))))]
+mod pool;

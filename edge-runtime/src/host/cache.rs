@@ -1,14 +1,18 @@
-//! Compiled engines on disk, so that a restart does not compile again.
+//! Compiled engines and the images of loaded bundles on disk, so that a restart does not make them again.
 //!
 //! wasmtime runs what is loaded here without looking at it again. So only this machine's own output is: in a folder
-//! that nobody else may write to, under a name made of the engine's digest and wasmtime's version and settings.
-//! A file that was torn or altered by accident is noticed by its checksum; whatever is wrong, the engine is compiled.
+//! that nobody else may write to, under a name made of what it was made from and wasmtime's version and settings.
+//! A file that was torn or altered by accident is noticed by its checksum; whatever is wrong, it is made again.
+//!
+//! Files are mapped and not copied: an instance's memory begins with the pages of its image's file.
+//! They are therefore replaced and removed, and never written again. The [`KEPT`] that were used last stay.
 #![allow(unsafe_code)]
 
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use shared_features::codec;
@@ -17,18 +21,18 @@ use wasmtime::{Engine, Module};
 
 use super::instance::Code;
 
-/// A folder of compiled engines.
+/// Files that a folder keeps: those of a few releases of each surface and arm.
+const KEPT: usize = 16;
+
+/// A folder of compiled engines and images.
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
     folder: PathBuf,
 }
 
-/// A compiled engine as it lies on disk, after the checksum of all this.
+/// What is known of a compiled engine beside its code.
 #[derive(Serialize, Deserialize)]
-struct Stored {
-    /// wasmtime's bytes.
-    #[serde(with = "serde_bytes")]
-    module: Vec<u8>,
+struct Rest {
     /// What the memory begins with.
     #[serde(with = "serde_bytes")]
     data: Vec<u8>,
@@ -48,49 +52,92 @@ impl Cache {
     }
 
     /// A compiled engine, where this machine compiled it before with these settings.
-    pub(super) fn get(&self, engine: &Engine, digest: Digest) -> Option<Code> {
-        let path = self.path(engine, digest);
-        private::check(&path).ok()?;
-        let bytes = fs::read(&path).ok()?;
-        let (checksum, body) = bytes.split_first_chunk::<4>()?;
-        if crc32fast::hash(body).to_le_bytes() != *checksum {
-            return None;
-        }
-        let Stored { module, data, minimum, maximum, globals } = codec::decode(body, "compiled engine").ok()?;
-        // SAFETY: `Module::serialize` of this very version, settings and machine wrote it, as the name says and wasmtime
-        // checks again; nobody but this user could write it since, and the checksum says that it is whole.
-        let module = unsafe { Module::deserialize(engine, module) }.ok()?;
+    pub(super) fn code(&self, engine: &Engine, digest: Digest) -> Option<Code> {
+        let (module, rest) = self.get(engine, digest)?;
+        let Rest { data, minimum, maximum, globals } = codec::decode(&rest, "compiled engine").ok()?;
         Some(Code::restore(module, data, (minimum, maximum), globals))
     }
 
     /// Keeps a compiled engine for later; one that cannot be kept is compiled again then.
-    pub(super) fn put(&self, engine: &Engine, digest: Digest, code: &Code) -> io::Result<()> {
+    pub(super) fn keep_code(&self, engine: &Engine, digest: Digest, code: &Code) -> io::Result<()> {
         let (module, parts) = code.parts();
-        let stored = Stored {
-            module: module.serialize().map_err(io::Error::other)?,
+        let rest = Rest {
             data: parts.data.clone(),
             minimum: parts.memory.minimum,
             maximum: parts.memory.maximum,
             globals: parts.globals,
         };
-        let body = codec::encode(&stored);
-        let path = self.path(engine, digest);
+        self.put(engine, digest, module, &codec::encode(&rest))
+    }
+
+    /// The memory of a bundle that this machine loaded before; `loaded` names engine and bundle.
+    pub(super) fn memory(&self, engine: &Engine, loaded: Digest) -> Option<Module> {
+        self.get(engine, loaded).map(|(memory, _)| memory)
+    }
+
+    /// Keeps the memory of a loaded bundle for later; one that cannot be kept is loaded again then.
+    pub(super) fn keep_memory(&self, engine: &Engine, loaded: Digest, memory: &Module) -> io::Result<()> {
+        self.put(engine, loaded, memory, &[])
+    }
+
+    /// A module, and what was kept with it.
+    fn get(&self, engine: &Engine, name: Digest) -> Option<(Module, Vec<u8>)> {
+        let path = self.path(engine, name);
+        private::check(&path).ok()?;
+        let bytes = fs::read(&path).ok()?;
+        let (body, checksum) = bytes.split_last_chunk::<4>()?;
+        if crc32fast::hash(body).to_le_bytes() != *checksum {
+            return None;
+        }
+        let (body, len) = body.split_last_chunk::<4>()?;
+        let rest = body.get(body.len().checked_sub(u32::from_le_bytes(*len) as usize)?..)?.to_vec();
+        // SAFETY: `Module::serialize` of this very version, settings and machine wrote it, as the name says and wasmtime
+        // checks again, with bytes after it that it does not look at; nobody but this user could write it since, the
+        // checksum says that it is whole, and Hearth never writes to a file that has its name.
+        let module = unsafe { Module::deserialize_file(engine, &path) }.ok()?;
+        // Those used last are kept.
+        let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        Some((module, rest))
+    }
+
+    /// Writes a module, the rest, the rest's length, and a checksum of it all.
+    fn put(&self, engine: &Engine, name: Digest, module: &Module, rest: &[u8]) -> io::Result<()> {
+        let mut bytes = module.serialize().map_err(io::Error::other)?;
+        bytes.extend_from_slice(rest);
+        bytes.extend_from_slice(&(rest.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        let path = self.path(engine, name);
         let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
         let written = private::create(&temporary)
-            .and_then(|mut file| {
-                file.write_all(&crc32fast::hash(&body).to_le_bytes()).and_then(|()| file.write_all(&body))
-            })
+            .and_then(|mut file| file.write_all(&bytes))
             .and_then(|()| fs::rename(&temporary, &path));
         if written.is_err() {
             let _ = fs::remove_file(&temporary);
         }
-        written
+        written.and_then(|()| self.forget())
     }
 
-    fn path(&self, engine: &Engine, digest: Digest) -> PathBuf {
+    /// Removes what was not used for longest.
+    fn forget(&self) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            // One that is gone by now needs no removing.
+            if let Ok(used) = entry.metadata().and_then(|metadata| metadata.modified()) {
+                files.push((used, entry.path()));
+            }
+        }
+        files.sort();
+        for (_, path) in files.iter().rev().skip(KEPT) {
+            let _ = fs::remove_file(path);
+        }
+        Ok(())
+    }
+
+    fn path(&self, engine: &Engine, name: Digest) -> PathBuf {
         let mut settings = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut settings);
-        self.folder.join(format!("{digest}-{:016x}", settings.finish()))
+        self.folder.join(format!("{name}-{:016x}", settings.finish()))
     }
 }
 

@@ -84,6 +84,16 @@ impl Code {
 }
 
 impl Image {
+    /// The image of a bundle that was loaded before.
+    pub(super) fn of(code: &Code, memory: Module) -> Image {
+        Image { code: code.module.clone(), memory }
+    }
+
+    /// What every instance's memory begins with.
+    pub(super) fn memory(&self) -> &Module {
+        &self.memory
+    }
+
     /// Starts an instance that has the bundle loaded.
     pub(super) fn start(&self, engine: &Engine, limits: &Limits, time: Duration) -> Result<Instance, HostError> {
         let store_limits = StoreLimitsBuilder::new()

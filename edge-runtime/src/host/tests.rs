@@ -227,3 +227,43 @@ fn files_that_are_no_engine() {
         assert!(matches!(start(wasm), Err(HostError::Engine(_))));
     }
 }
+
+/// Set for a process that runs a test of this file with few addresses.
+#[cfg(target_os = "linux")]
+const FEW_ADDRESSES: &str = "HEARTH_TEST_FEW_ADDRESSES";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_with_few_addresses_answers_all_the_same() {
+    if std::env::var_os(FEW_ADDRESSES).is_some() {
+        assert!(Engine::new(&pooling()).is_err(), "there are addresses enough");
+        a_guest_that_behaves_is_heard_and_used_again();
+        a_guest_that_remembers_the_last_user_finds_nothing();
+        assert!(matches!(answers(&[Instruction::Unreachable]), HostError::Trap { .. }));
+        return;
+    }
+    let this = std::env::current_exe().unwrap();
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -v 4000000 && exec \"$0\" --exact --test-threads 1 --nocapture \"$1\""])
+        .arg(this)
+        .arg("host::tests::a_process_with_few_addresses_answers_all_the_same")
+        .env(FEW_ADDRESSES, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn engines_that_are_no_longer_used_are_forgotten() {
+    let host = Host::new().unwrap();
+    let load = Load { encoder: Vec::new(), policy: Vec::new(), tables: Vec::new(), model: Vec::new() };
+    // Engines of one meaning, and different bytes.
+    let engine = |k: u8| guest(1, &[k], &[Instruction::Unreachable], false);
+    let first = Guest::new(&host, &engine(0), &load, limits()).unwrap();
+    for k in 1..2 * COMPILED as u8 {
+        Guest::new(&host, &engine(k), &load, limits()).unwrap();
+        assert_eq!(lock(&host.compiled).len(), COMPILED.min(k as usize + 1));
+    }
+    assert!(matches!(first.describe(), Err(HostError::Trap { .. })), "a guest keeps its own engine");
+}

@@ -31,6 +31,11 @@ impl Diversity {
         }
     }
 
+    /// Whether no score loses anything any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.places == 0
+    }
+
     /// What a candidate's score loses at the next place.
     pub(super) fn loss(&self, candidate: u32) -> f64 {
         if self.places == 0 { 0.0 } else { self.weight * self.similarity[candidate as usize] }

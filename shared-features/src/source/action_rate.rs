@@ -33,12 +33,11 @@ impl Read for ActionRate {
     }
 
     fn read(&self, scene: &Scene) -> Column {
-        let of = Filter::new(scene, &Some(self.of.clone()), self.window, None);
-        let over = Filter::new(scene, &Some(self.over.clone()), self.window, None);
-        scene.per_candidate(&self.scope, |entries| {
-            let count = |filter: &Filter| entries.iter().filter(|&&e| filter.keeps(e)).count() as f64;
-            let below = count(&over) + self.weight;
-            if below == 0.0 { f64::NAN } else { (count(&of) + self.prior * self.weight) / below }
+        let of = Filter::new(scene, Some(&self.of), self.window, None);
+        let over = Filter::new(scene, Some(&self.over), self.window, None);
+        scene.per_candidate(&self.scope, &|entries| {
+            let below = over.count(entries) + self.weight;
+            if below == 0.0 { f64::NAN } else { (of.count(entries) + self.prior * self.weight) / below }
         })
     }
 }

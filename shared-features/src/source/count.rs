@@ -28,7 +28,7 @@ impl Read for Count {
     }
 
     fn read(&self, scene: &Scene) -> Column {
-        let filter = Filter::new(scene, &self.actions, self.window, self.same);
-        scene.per_candidate(&self.scope, |entries| entries.iter().filter(|&&e| filter.keeps(e)).count() as f64)
+        let filter = Filter::new(scene, self.actions.as_deref(), self.window, self.same);
+        scene.per_candidate(&self.scope, &|entries| filter.count(entries))
     }
 }

@@ -30,12 +30,12 @@ impl Read for DecayedCount {
     }
 
     fn read(&self, scene: &Scene) -> Column {
-        let filter = Filter::new(scene, &self.actions, None, self.same);
-        let decay = scene.decay(self.half_life);
-        scene.per_candidate(&self.scope, |entries| {
+        let filter = Filter::new(scene, self.actions.as_deref(), None, self.same);
+        let (weights, start) = (scene.decay(self.half_life), scene.window.start);
+        scene.per_candidate(&self.scope, &|entries| {
             let mut sum = 0.0;
-            for &entry in entries.iter().filter(|&&e| filter.keeps(e)) {
-                sum += decay.weight(scene, entry);
+            for &entry in filter.of(entries).iter() {
+                sum += weights[entry as usize - start];
             }
             sum
         })

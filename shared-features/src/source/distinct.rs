@@ -26,10 +26,10 @@ impl Read for Distinct {
     }
 
     fn read(&self, scene: &Scene) -> Column {
-        let filter = Filter::new(scene, &self.actions, self.window, None);
-        scene.per_candidate(&self.scope, |entries| {
-            let mut items: Vec<u32> =
-                entries.iter().filter(|&&e| filter.keeps(e)).map(|&e| scene.history.item[e as usize]).collect();
+        let filter = Filter::new(scene, self.actions.as_deref(), self.window, None);
+        scene.per_candidate(&self.scope, &|entries| {
+            let mut items = filter.of(entries).into_owned();
+            items.iter_mut().for_each(|entry| *entry = scene.history.item[*entry as usize]);
             items.sort_unstable();
             items.dedup();
             items.len() as f64

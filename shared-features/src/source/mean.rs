@@ -35,10 +35,10 @@ impl Read for Mean {
     }
 
     fn read(&self, scene: &Scene) -> Column {
-        let filter = Filter::new(scene, &self.actions, self.window, None);
-        scene.per_candidate(&self.scope, |entries| {
+        let filter = Filter::new(scene, self.actions.as_deref(), self.window, None);
+        scene.per_candidate(&self.scope, &|entries| {
             let (mut sum, mut count) = (0.0, 0u32);
-            for &entry in entries.iter().filter(|&&e| filter.keeps(e)) {
+            for &entry in filter.of(entries).iter() {
                 let x = match self.of {
                     Of::Completion => f64::from(scene.history.completion[entry as usize]),
                     Of::DwellSeconds => f64::from(scene.history.dwell_ms[entry as usize]) / 1000.0,

@@ -27,10 +27,10 @@ impl Read for Sessions {
     }
 
     fn read(&self, scene: &Scene) -> Column {
-        let filter = Filter::new(scene, &self.actions, self.window, None);
-        scene.per_candidate(&self.scope, |entries| {
+        let filter = Filter::new(scene, self.actions.as_deref(), self.window, None);
+        scene.per_candidate(&self.scope, &|entries| {
             let (mut sessions, mut last) = (0u32, None);
-            for &entry in entries.iter().filter(|&&e| filter.keeps(e)) {
+            for &entry in filter.of(entries).iter() {
                 let ts = scene.history.ts[entry as usize];
                 if last.is_none_or(|last| ts.saturating_sub(last) > self.gap.ms) {
                     sessions += 1;

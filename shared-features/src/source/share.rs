@@ -35,10 +35,11 @@ impl Read for Share {
     }
 
     fn read(&self, scene: &Scene) -> Column {
-        let filter = Filter::new(scene, &self.actions, self.window, self.same);
-        let all = scene.window.clone().filter(|&e| filter.keeps(e as u32)).count() as f64 + self.weight;
-        scene.per_candidate(&self.scope, |entries| {
-            let count = entries.iter().filter(|&&e| filter.keeps(e)).count() as f64;
+        let filter = Filter::new(scene, self.actions.as_deref(), self.window, self.same);
+        let window: Vec<u32> = scene.window.clone().map(|entry| entry as u32).collect();
+        let all = filter.count(&window) + self.weight;
+        scene.per_candidate(&self.scope, &|entries| {
+            let count = filter.count(entries);
             if all == 0.0 { f64::NAN } else { (count + self.prior * self.weight) / all }
         })
     }

@@ -31,11 +31,11 @@ impl Read for SinceLast {
     }
 
     fn read(&self, scene: &Scene) -> Column {
-        let filter = Filter::new(scene, &self.actions, None, self.same);
+        let filter = Filter::new(scene, self.actions.as_deref(), None, self.same);
         let skip = self.nth.unwrap_or(1).saturating_sub(1) as usize;
-        scene.per_candidate(&self.scope, |entries| {
-            let newest = entries.iter().rev().filter(|&&e| filter.keeps(e)).nth(skip);
-            newest.map_or(f64::NAN, |&e| scene.age_hours(e))
+        scene.per_candidate(&self.scope, &|entries| {
+            let newest = filter.of(entries).iter().rev().nth(skip).copied();
+            newest.map_or(f64::NAN, |e| scene.age_hours(e))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Compiled engines on disk: kept, used, and left alone where they cannot be trusted.
+//! Compiled engines and images on disk: kept, used, and left alone where they cannot be trusted.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ fn compiled() -> (tempfile::TempDir, Host, Vec<u8>, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let host = Host::new().unwrap().with_cache(&folder.path().join("compiled")).unwrap();
     let engine = guest(1, &[], &[wasm_encoder::Instruction::Unreachable], false);
-    host.compile(&engine).unwrap();
+    host.compile(&engine, Digest::of(&engine)).unwrap();
     let files: Vec<PathBuf> =
         fs::read_dir(folder.path().join("compiled")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [file] = files.as_slice() else { panic!("{files:?}") };
@@ -21,7 +21,7 @@ fn compiled() -> (tempfile::TempDir, Host, Vec<u8>, PathBuf) {
 }
 
 fn found(host: &Host, engine: &[u8]) -> bool {
-    host.cache.as_ref().unwrap().get(&host.engine, Digest::of(engine)).is_some()
+    host.cache.as_ref().unwrap().code(&host.engine, Digest::of(engine)).is_some()
 }
 
 #[test]
@@ -41,9 +41,84 @@ fn torn_and_altered_files_are_compiled_again() {
         fs::write(&file, bytes).unwrap();
         assert!(!found(&host, &engine));
         let fresh = Host::new().unwrap().with_cache(file.parent().unwrap()).unwrap();
-        fresh.compile(&engine).unwrap();
+        fresh.compile(&engine, Digest::of(&engine)).unwrap();
         assert_eq!(fs::read(&file).unwrap(), whole, "it is mended");
     }
+}
+
+/// Loads a bundle into an engine that answers `describe` with a trap, and ranks nothing.
+fn load(host: &Host, model: u8) {
+    let load = shared_features::wire::Load { encoder: vec![], policy: vec![], tables: vec![], model: vec![model] };
+    let engine = guest(1, &[], &[wasm_encoder::Instruction::Unreachable], false);
+    super::super::Guest::new(host, &engine, &load, super::super::Limits::serving()).unwrap();
+}
+
+#[test]
+fn a_bundle_that_was_loaded_before_is_not_loaded_again() {
+    use super::super::{Guest, Limits};
+    use shared_features::floats::Floats;
+    use shared_features::wire::{Load, Reply};
+    let reply = codec::encode(&Reply::Ok(Floats(vec![1.0])));
+    let escaped: String = reply.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    // Loading adds 1 to the last byte of the reply, which makes another number of it.
+    let text = format!(
+        r#"(module (memory (export "memory") 2) (data (i32.const 1024) "{escaped}")
+        (func (export "hearth_abi") (result i32) (i32.const 1))
+        (func (export "hearth_alloc") (param i32) (result i32) (i32.const 65536))
+        (func (export "hearth_free") (param i32 i32))
+        (func (export "hearth_load") (param i32 i32) (result i32)
+          (i32.store8 (i32.const {last}) (i32.add (i32.load8_u (i32.const {last})) (i32.const 1))) (i32.const 0))
+        (func (export "hearth_call") (param i32 i32 i32) (result i64) (i64.const {packed})))"#,
+        last = 1024 + reply.len() - 1,
+        packed = 1024u64 << 32 | reply.len() as u64,
+    );
+    let engine = wat::parse_str(text).unwrap();
+    let load = Load { encoder: vec![], policy: vec![], tables: vec![], model: vec![] };
+    let folder = tempfile::tempdir().unwrap();
+    let answer = || {
+        let host = Host::new().unwrap().with_cache(&folder.path().join("compiled")).unwrap();
+        Guest::new(&host, &engine, &load, Limits::serving()).unwrap().score(&[0.0])
+    };
+    let files = || -> Vec<(PathBuf, Vec<u8>)> {
+        let paths = fs::read_dir(folder.path().join("compiled")).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        files.sort();
+        files
+    };
+    let loaded = Ok(vec![f32::from_bits(1f32.to_bits() + (1 << 24))]);
+    assert_eq!(answer(), loaded);
+    let first = files();
+    assert_eq!(first.len(), 2, "an engine and an image");
+    assert_eq!(answer(), loaded);
+    // A memory that says something else is believed: it was mapped, and not made again.
+    let other = wat::parse_str(format!(r#"(module (memory (export "memory") 2) (data (i32.const 1024) "{escaped}"))"#));
+    let host = Host::new().unwrap().with_cache(&folder.path().join("compiled")).unwrap();
+    let other = Module::new(&host.engine, other.unwrap()).unwrap();
+    let digest =
+        Digest::of(&[Digest::of(&engine).as_bytes(), &Digest::of(&codec::encode(&load)).as_bytes()[..]].concat());
+    host.cache.as_ref().unwrap().keep_memory(&host.engine, digest, &other).unwrap();
+    assert_eq!(answer(), Ok(vec![1.0]));
+    // A torn one is not, and is made again.
+    for (path, bytes) in &first {
+        fs::remove_file(path).unwrap();
+        fs::write(path, &bytes[..bytes.len() - 9]).unwrap();
+    }
+    assert_eq!(answer(), loaded);
+    assert_eq!(files(), first);
+}
+
+#[test]
+fn the_files_used_last_are_kept() {
+    let (_folder, host, engine, file) = compiled();
+    let count = || fs::read_dir(file.parent().unwrap()).unwrap().count();
+    for model in 0..KEPT as u8 + 8 {
+        load(&host, model);
+        // Used again at each start, and so never forgotten.
+        assert!(found(&host, &engine), "after {model} bundles");
+        assert_eq!(count(), KEPT.min(model as usize + 2));
+    }
+    load(&host, KEPT as u8 + 7);
+    assert_eq!(count(), KEPT);
 }
 
 #[cfg(unix)]
