@@ -172,6 +172,16 @@ struct Draw {
 impl Case {
     /// The k-th case; the same one every time.
     pub fn generate(k: u64, schema: &Schema) -> Case {
+        Case::of_size(k, schema, 11, 79)
+    }
+
+    /// Like [`Case::generate`], with one or two candidates and a history of up to 7, for where many cases count.
+    pub fn brief(k: u64, schema: &Schema) -> Case {
+        Case::of_size(k, schema, 2, 7)
+    }
+
+    /// A case with at most so many candidates and interactions.
+    fn of_size(k: u64, schema: &Schema, candidates: u64, history: u64) -> Case {
         let style = match k % 4 {
             2 => Style::Boundary,
             3 => Style::Adversarial,
@@ -179,10 +189,10 @@ impl Case {
         };
         let mut draw = Draw { random: Random::keyed("case", &k.to_string()), style };
         let ts = draw.time();
-        let mut candidates: BTreeMap<String, Candidate> = BTreeMap::new();
-        for _ in 0..draw.random.below(12) {
+        let mut drawn: BTreeMap<String, Candidate> = BTreeMap::new();
+        for _ in 0..draw.random.below(candidates + 1) {
             let item = draw.item();
-            candidates.insert(item.clone(), Candidate { item, fields: draw.attributes(&schema.candidate) });
+            drawn.insert(item.clone(), Candidate { item, fields: draw.attributes(&schema.candidate) });
         }
         let event = RequestEvent {
             id: format!("request-{k}"),
@@ -192,11 +202,11 @@ impl Case {
             surface: "everything".into(),
             attributes: draw.attributes(&schema.user),
             context: draw.attributes(&schema.context),
-            candidates: candidates.into_values().collect(),
+            candidates: drawn.into_values().collect(),
             exclude: (0..draw.random.below(3)).map(|_| draw.item()).collect(),
         };
-        let mut history = History::default();
-        for id in 0..draw.random.below(80) {
+        let mut entries = History::default();
+        for id in 0..draw.random.below(history + 1) {
             let near = ts.saturating_sub(draw.random.below(40 * 86_400_000) as i64).saturating_add(3_600_000);
             let interaction = InteractionEvent {
                 id: id.to_string(),
@@ -210,10 +220,10 @@ impl Case {
                 dwell_ms: draw.coin().then(|| draw.number().abs()),
                 completion: draw.coin().then(|| draw.random.next_f64()),
             };
-            history.insert(Entry::from(&interaction));
+            entries.insert(Entry::from(&interaction));
         }
         let request = Request::new(&event, None, schema).expect("generated attributes fit the schema");
-        Case { event, request, view: HistoryView::of(history.entries()) }
+        Case { event, request, view: HistoryView::of(entries.entries()) }
     }
 
     /// The same case, its request written as JSON text and read again.

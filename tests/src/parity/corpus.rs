@@ -1,7 +1,7 @@
 //! The corpus: generated requests for a spec that uses everything, and recorded ones of the simulated Home.
 //!
 //! Generated cases are ordinary, boundary and adversarial ([`crate::cases`]), every other one written as JSON text and
-//! read again; they are scored by a linear model and by trees of every kernel's size. Recorded cases are the requests of
+//! read again; one in twenty has a long history and many candidates. They are scored by a linear model and by trees of every kernel's size. Recorded cases are the requests of
 //! a simulated week on the three surfaces, with each user's history up to then. Rows of numbers are scored by the models
 //! of the fixtures: those of other exporters by the compact engine ([`corpus`]), graphs by the onnx engine ([`graphs`]),
 //! which has no native answers, because tract's native kernels differ from those of WebAssembly by design.
@@ -16,6 +16,7 @@ use shared_features::encoder::{Encoder, Values};
 use shared_features::event::{Attributes, Event, RequestEvent};
 use shared_features::floats::Floats;
 use shared_features::history::{History, HistoryView};
+use shared_features::policy::CandidateSource;
 use shared_features::random::Random;
 use shared_features::rank::Parts;
 use shared_features::request::Request;
@@ -32,6 +33,8 @@ use super::chunk::{Chunk, LOAD, digest};
 use crate::cases::{self, Case};
 use crate::world;
 
+/// Of how many generated cases one has a long history and many candidates.
+const LONG: u64 = 20;
 /// Of how many generated cases one is ranked too, which extracts, encodes and scores once more.
 const RANKED: u64 = 8;
 /// Models of the onnx engine.
@@ -101,7 +104,7 @@ enum Cases {
 pub fn corpus(generated: u64) -> impl Iterator<Item = Batch> {
     let everything = everything(generated);
     let recorded = std::iter::once_with(move || recorded((generated / 10) as usize)).flatten();
-    everything.into_iter().chain(exported(generated / 10)).chain(recorded).flat_map(batches)
+    everything.into_iter().chain(exported(generated / 50)).chain(recorded).flat_map(batches)
 }
 
 /// So many messages of rows for each graph that only the onnx engine runs.
@@ -145,19 +148,29 @@ fn everything(cases: u64) -> Vec<Section> {
         })
         .collect();
     let models = [
-        ("generated, linear model", cases::linear_model(width)),
-        ("generated, trees of 16 leaves", cases::tree_model(width, 60, 16, &sample)),
-        ("generated, trees of 200 leaves", cases::tree_model(width, 20, 200, &sample)),
-        ("generated, trees of 1,000 leaves", cases::tree_model(width, 10, 1_000, &sample)),
+        (["generated, linear model", "brief, linear model"], cases::linear_model(width)),
+        (["generated, trees of 16 leaves", "brief, trees of 16 leaves"], cases::tree_model(width, 60, 16, &sample)),
+        (["generated, trees of 200 leaves", "brief, trees of 200 leaves"], cases::tree_model(width, 20, 200, &sample)),
+        (
+            ["generated, trees of 1,000 leaves", "brief, trees of 1,000 leaves"],
+            cases::tree_model(width, 10, 1_000, &sample),
+        ),
     ];
+    // Brief cases have no candidates but the request's, so that many can be compared.
+    let mut brief = spec.clone();
+    brief.policy.candidates = vec![CandidateSource::Request];
     let each = cases.div_ceil(models.len() as u64);
-    (0..)
-        .zip(models)
-        .map(|(index, (part, model))| {
-            let load = load(&encoder, &spec, tables.to_bytes(), model);
+    let long = each.div_ceil(LONG);
+    let sections = (0..).zip(models).flat_map(|(index, ([long_part, brief_part], model))| {
+        let from = index * each;
+        [(long_part, false, from..from + long, model.clone()), (brief_part, true, from + long..from + each, model)]
+    });
+    sections
+        .map(|(part, is_brief, range, model)| {
+            let load = load(&encoder, if is_brief { &brief } else { &spec }, tables.to_bytes(), model);
             let schema = encoder.schema.clone();
-            let calls = (index * each..(index + 1) * each).map(move |k| {
-                let case = Case::generate(k, &schema);
+            let calls = range.map(move |k| {
+                let case = if is_brief { Case::brief(k, &schema) } else { Case::generate(k, &schema) };
                 let case = if k / 4 % 2 == 1 { case.through_text(&schema) } else { case };
                 call(case.view, case.request)
             });
