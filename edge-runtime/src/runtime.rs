@@ -12,27 +12,22 @@ use serde::Serialize;
 use shared_features::digest::Digest;
 use shared_features::event::{ImpressionEvent, InteractionEvent, RequestEvent};
 use shared_features::feature_log::Record;
-use shared_features::request::Request;
 
+use crate::answer::Answered;
 use crate::channel::is_name;
 use crate::host::{Host, Limits};
 use crate::keys::{Role, Root};
 use crate::registry::{Registry, RegistryError};
+use crate::serving::Serving;
 use crate::sign::Trusted;
 use crate::spool::{self, Entry, Position, Spool};
 use crate::store::Store;
 
-mod answer;
 mod error;
-mod explain;
-mod serving;
 
-pub use answer::{Answer, RankedItem};
+pub use crate::answer::{Answer, RankedItem};
+pub use crate::explain::{ExplainAnswer, ExplainedItem, FeatureContribution};
 pub use error::{AnswerError, OpenError};
-pub use explain::{ExplainAnswer, ExplainedItem, FeatureContribution};
-
-use answer::slate;
-use serving::Serving;
 
 /// How far in the future a request's or event's time may be.
 const MAX_FUTURE_MS: i64 = 5 * 60_000;
@@ -179,10 +174,8 @@ impl Runtime {
         let serving = self.accept(&mut event, now_ms())?;
         let runtime = Arc::clone(self);
         let explained = tokio::task::spawn_blocking(move || {
-            let arm = serving.arm_for(&event.user);
-            let request = Request::new(&event, None, &arm.encoder.schema)?;
-            let view = runtime.store.history(&event.user)?.view(event.ts, arm.encoder.history_length);
-            Ok(arm.explain(arm.snapshot_for(event.ts), event, request, view)?)
+            let history = runtime.store.history(&event.user)?;
+            Ok(serving.explain(event, &history)?)
         });
         explained.await.map_err(|_| AnswerError::Stopping)?
     }
@@ -275,47 +268,20 @@ impl Runtime {
     }
 
     fn answer(&self, serving: &Serving, event: RequestEvent, arrived: i64) -> Result<(Record, Answer), AnswerError> {
-        let arm = serving.arm_for(&event.user);
-        let snapshot = arm.snapshot_for(event.ts);
-        let request = Request::new(&event, None, &arm.encoder.schema)?;
-        let view = self.store.history(&event.user)?.view(event.ts, arm.encoder.history_length);
+        let history = self.store.history(&event.user)?;
+        let surface = event.surface.clone();
         let started = std::time::Instant::now();
-        let (ranked, fallback) = match arm.ask(snapshot, &view, &request, &serving.pointer.salt) {
-            Ok(ranked) => (ranked, false),
-            Err(fault) => {
-                tracing::error!(surface = event.surface, bundle = %arm.arm.bundle, error = %fault, "the model failed; the fallback answers");
-                metrics::counter!("hearth_fallback_total", "surface" => event.surface.clone()).increment(1);
-                (arm.fall_back(snapshot, &view, &request, &serving.pointer.salt), true)
-            }
-        };
-        metrics::histogram!("hearth_rank_seconds", "surface" => event.surface.clone()).record(started.elapsed());
-        metrics::counter!("hearth_requests_total", "surface" => event.surface.clone(), "arm" => arm.arm.name.clone())
+        let Answered { answer, record, fault, nan_scores } = serving.answer(event, &history, arrived)?;
+        metrics::histogram!("hearth_rank_seconds", "surface" => surface.clone()).record(started.elapsed());
+        metrics::counter!("hearth_requests_total", "surface" => surface.clone(), "arm" => answer.arm.clone())
             .increment(1);
-        let answer = Answer {
-            request: event.id.clone(),
-            surface: event.surface.clone(),
-            bundle: arm.arm.bundle,
-            tables: snapshot.digest,
-            arm: arm.arm.name.clone(),
-            fallback,
-            items: slate(&ranked),
-        };
-        let record = Record {
-            request: event.id,
-            user: event.user,
-            surface: event.surface,
-            ts: event.ts,
-            offset_min: event.offset_min,
-            arrived,
-            bundle: Some(arm.arm.bundle),
-            encoder: arm.encoder_hash,
-            tables: snapshot.digest,
-            arm: arm.arm.name.clone(),
-            weight: arm.arm.weight,
-            history_length: arm.encoder.history_length,
-            fallback,
-            rows: ranked.rows,
-        };
+        if let Some(fault) = fault {
+            tracing::error!(surface, bundle = %answer.bundle, error = %fault, "the model failed; the fallback answers");
+            metrics::counter!("hearth_fallback_total", "surface" => surface).increment(1);
+        }
+        if nan_scores > 0 {
+            metrics::counter!("hearth_nan_scores_total").increment(nan_scores.into());
+        }
         Ok((record, answer))
     }
 

@@ -22,21 +22,12 @@ use shared_features::event::{ImpressionEvent, InteractionEvent};
 use shared_features::feature_log::Record;
 use tokio::sync::oneshot;
 
+pub use crate::entry::Entry;
+
 const MAGIC: &[u8; 8] = b"HEARTHS1";
 const HEADER: usize = 8;
 /// Largest payload.
 const MAX_PAYLOAD: u32 = 64 << 20;
-
-/// One thing that is logged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Entry {
-    /// The rows of a request.
-    Rows(Box<Record>),
-    /// An impression, as JSON.
-    Impression(String),
-    /// An interaction, as JSON.
-    Interaction(String),
-}
 
 /// How a spool writes.
 #[derive(Clone, Copy, Debug)]

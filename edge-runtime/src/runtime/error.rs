@@ -6,6 +6,7 @@ use shared_features::event::EventError;
 use shared_features::schema::SchemaError;
 
 use super::MAX_FUTURE_MS;
+use crate::explain::ExplainError;
 use crate::host::HostError;
 use crate::keys::KeyError;
 use crate::registry::RegistryError;
@@ -85,4 +86,13 @@ pub enum AnswerError {
     /// The process is stopping.
     #[error("the edge is stopping")]
     Stopping,
+}
+
+impl From<ExplainError> for AnswerError {
+    fn from(error: ExplainError) -> Self {
+        match error {
+            ExplainError::Schema(error) => AnswerError::Schema(error),
+            ExplainError::Host(error) => AnswerError::Explain(error),
+        }
+    }
 }

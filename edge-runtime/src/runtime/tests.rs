@@ -8,6 +8,7 @@ use shared_features::encoder::Values;
 use shared_features::event::{Attributes, Candidate};
 use shared_features::history::HistoryView;
 use shared_features::rank::{Parts, Scored};
+use shared_features::request::Request;
 use shared_features::spec::FeatureSpec;
 use shared_features::tables::Tables;
 use shared_features::transform::Training;

@@ -2,13 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
-use shared_features::history::HistoryView;
+use shared_features::event::RequestEvent;
+use shared_features::feature_log::Record;
+use shared_features::history::{History, HistoryView};
 use shared_features::rank::{Parts, Ranked, Scored, UNRANKED};
 use shared_features::request::Request;
+use shared_features::schema::SchemaError;
 use shared_features::wire::Call;
 
-use super::serving::{Arm, Snapshot};
 use crate::host::HostError;
+use crate::serving::{Arm, Serving, Snapshot};
 
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,9 +46,63 @@ pub struct RankedItem {
     pub propensity: Option<f32>,
 }
 
+/// An answer with what is logged of it.
+pub(crate) struct Answered {
+    pub(crate) answer: Answer,
+    pub(crate) record: Record,
+    /// Why the model gave none.
+    pub(crate) fault: Option<HostError>,
+    /// How many scores were NaN.
+    pub(crate) nan_scores: u32,
+}
+
+impl Serving {
+    /// Answers a checked request of a user with this history.
+    ///
+    /// # Errors
+    /// A field that does not fit the schema. A failing model is no error: the fallback answers.
+    pub(crate) fn answer(&self, event: RequestEvent, history: &History, arrived: i64) -> Result<Answered, SchemaError> {
+        let arm = self.arm_for(&event.user);
+        let snapshot = arm.snapshot_for(event.ts);
+        let request = Request::new(&event, None, &arm.encoder.schema)?;
+        let view = history.view(event.ts, arm.encoder.history_length);
+        let salt = &self.pointer.salt;
+        let (ranked, fault) = match arm.ask(snapshot, &view, &request, salt) {
+            Ok(ranked) => (ranked, None),
+            Err(fault) => (arm.fall_back(snapshot, &view, &request, salt), Some(fault)),
+        };
+        let answer = Answer {
+            request: event.id.clone(),
+            surface: event.surface.clone(),
+            bundle: arm.arm.bundle,
+            tables: snapshot.digest,
+            arm: arm.arm.name.clone(),
+            fallback: fault.is_some(),
+            items: slate(&ranked),
+        };
+        let record = Record {
+            request: event.id,
+            user: event.user,
+            surface: event.surface,
+            ts: event.ts,
+            offset_min: event.offset_min,
+            arrived,
+            bundle: Some(arm.arm.bundle),
+            encoder: arm.encoder_hash,
+            tables: snapshot.digest,
+            arm: arm.arm.name.clone(),
+            weight: arm.arm.weight,
+            history_length: arm.encoder.history_length,
+            fallback: fault.is_some(),
+            rows: ranked.rows,
+        };
+        Ok(Answered { answer, record, fault, nan_scores: ranked.nan_scores })
+    }
+}
+
 impl Arm {
     /// The model's answer.
-    pub(super) fn ask(
+    fn ask(
         &self,
         snapshot: &Snapshot,
         history: &HistoryView,
@@ -54,21 +111,11 @@ impl Arm {
     ) -> Result<Ranked, HostError> {
         let call =
             Call { histories: vec![history.clone()], requests: vec![(0, request.clone())], salt: salt.to_owned() };
-        let ranked = snapshot.guest.rank(&call)?.pop().ok_or(HostError::Reply { reason: "no answer".into() })?;
-        if ranked.nan_scores > 0 {
-            metrics::counter!("hearth_nan_scores_total").increment(ranked.nan_scores.into());
-        }
-        Ok(ranked)
+        snapshot.guest.rank(&call)?.pop().ok_or(HostError::Reply { reason: "no answer".into() })
     }
 
     /// The answer of the fallback baseline, computed natively.
-    pub(super) fn fall_back(
-        &self,
-        snapshot: &Snapshot,
-        history: &HistoryView,
-        request: &Request,
-        salt: &str,
-    ) -> Ranked {
+    fn fall_back(&self, snapshot: &Snapshot, history: &HistoryView, request: &Request, salt: &str) -> Ranked {
         let parts = Parts { encoder: &self.encoder, policy: &self.policy, tables: &snapshot.tables };
         let baseline = self.encoder.baselines.iter().find(|b| b.name == self.policy.fallback);
         parts.rank(history, request, salt, |values| Scored {
@@ -79,7 +126,7 @@ impl Arm {
 }
 
 /// A ranked request's slate, best first.
-pub(super) fn slate(ranked: &Ranked) -> Vec<RankedItem> {
+fn slate(ranked: &Ranked) -> Vec<RankedItem> {
     let rows = &ranked.rows;
     let known = |x: f32| (!x.is_nan()).then_some(x);
     let slate = rows.items.iter().enumerate().filter(|(i, _)| rows.ranks[*i] != UNRANKED);

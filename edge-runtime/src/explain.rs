@@ -4,14 +4,15 @@ use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
 use shared_features::encoder::Slot;
 use shared_features::event::RequestEvent;
-use shared_features::history::HistoryView;
+use shared_features::history::History;
 use shared_features::numeric::store;
 use shared_features::request::Request;
+use shared_features::schema::SchemaError;
 use shared_features::slate::by_score;
 use shared_features::wire::{Call, ExplainMethod, Explained};
 
-use super::serving::{Arm, Snapshot};
 use crate::host::HostError;
+use crate::serving::Serving;
 
 /// An explained request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,24 +57,37 @@ pub struct FeatureContribution {
     pub contribution: Option<f32>,
 }
 
-impl Arm {
-    /// Explains a checked request.
-    pub(super) fn explain(
-        &self,
-        snapshot: &Snapshot,
-        event: RequestEvent,
-        request: Request,
-        history: HistoryView,
-    ) -> Result<ExplainAnswer, HostError> {
-        let call = Call { histories: vec![history], requests: vec![(0, request)], salt: String::new() };
+/// Why a request is not explained: no fallback explains.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ExplainError {
+    /// A field that does not fit the schema.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The engine fails.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+impl Serving {
+    /// Explains a checked request of a user with this history.
+    ///
+    /// # Errors
+    /// A field that does not fit the schema, or an engine that fails.
+    pub(crate) fn explain(&self, event: RequestEvent, history: &History) -> Result<ExplainAnswer, ExplainError> {
+        let arm = self.arm_for(&event.user);
+        let snapshot = arm.snapshot_for(event.ts);
+        let request = Request::new(&event, None, &arm.encoder.schema)?;
+        let view = history.view(event.ts, arm.encoder.history_length);
+        let call = Call { histories: vec![view], requests: vec![(0, request)], salt: String::new() };
         let mut explanation = snapshot.guest.explain(&call)?;
         let explained = explanation.requests.pop().ok_or(HostError::Reply { reason: "no answer".into() })?;
         Ok(ExplainAnswer {
             request: event.id,
             surface: event.surface,
-            bundle: self.arm.bundle,
+            bundle: arm.arm.bundle,
             tables: snapshot.digest,
-            arm: self.arm.name.clone(),
+            arm: arm.arm.name.clone(),
             method: explanation.method,
             base: known(explanation.base),
             items: items(&explained, &explanation.slots),
