@@ -6,7 +6,7 @@
 //! Built for wasm32 it is an edge in a page: the same verification and the same answers, with the browser's own
 //! WebAssembly as the sandbox, `fetch` as the way to the registry, and IndexedDB as the store.
 
-mod answer;
+pub mod answer;
 #[cfg(target_arch = "wasm32")]
 pub mod browser;
 pub mod bundle;

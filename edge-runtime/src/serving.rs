@@ -127,6 +127,7 @@ impl Arm {
     }
 
     /// The newest snapshot.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn newest(&self) -> &Snapshot {
         self.snapshots.first().expect("an arm has at least its bundle's snapshot")
     }

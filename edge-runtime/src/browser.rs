@@ -1,0 +1,215 @@
+//! An edge in a page: verifies a channel and its bundles, keeps histories in IndexedDB, and ranks.
+//!
+//! Everything that decides an answer is the server's code; here is only what a page does differently.
+//! Requests and events are the API's JSON, answers too.
+
+use js_sys::{Error, Uint8Array};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shared_features::codec;
+use shared_features::event::{ImpressionEvent, InteractionEvent, RequestEvent};
+use shared_features::history::{Entry as Interaction, History};
+use wasm_bindgen::prelude::*;
+
+use crate::answer::Answered;
+use crate::entry::Entry;
+use crate::host::Limits;
+use crate::keys::{Role, Root};
+use crate::registry::Registry;
+use crate::serving::{Arm, LoadError, Serving};
+
+#[wasm_bindgen(module = "/src/browser/browser.js")]
+extern "C" {
+    /// An open database.
+    #[derive(Clone, Debug)]
+    type Database;
+
+    #[wasm_bindgen(catch, js_name = openDatabase)]
+    async fn open_database(name: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    async fn read(database: &Database, store: &str, key: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    async fn update(
+        database: &Database,
+        store: &str,
+        key: &str,
+        change: &Closure<dyn FnMut(JsValue) -> JsValue>,
+        logged: JsValue,
+    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch)]
+    async fn append(database: &Database, logged: JsValue) -> Result<JsValue, JsValue>;
+}
+
+/// An edge for one surface.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct HearthEdge {
+    database: Database,
+    serving: Serving,
+}
+
+/// An answer with what was logged of it.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Ranking {
+    answer: String,
+    row: Vec<u8>,
+    fault: Option<String>,
+    nan_scores: u32,
+}
+
+#[wasm_bindgen]
+impl Ranking {
+    /// The answer, as the API's JSON.
+    #[wasm_bindgen(getter)]
+    pub fn answer(&self) -> String {
+        self.answer.clone()
+    }
+
+    /// The logged record, in the bytes of an edge's spool.
+    #[wasm_bindgen(getter)]
+    pub fn row(&self) -> Vec<u8> {
+        self.row.clone()
+    }
+
+    /// Why the fallback answered; `undefined` where the model did.
+    #[wasm_bindgen(getter)]
+    pub fn fault(&self) -> Option<String> {
+        self.fault.clone()
+    }
+
+    /// How many candidates the model gave no score.
+    #[wasm_bindgen(getter)]
+    pub fn nan_scores(&self) -> u32 {
+        self.nan_scores
+    }
+}
+
+#[wasm_bindgen]
+impl HearthEdge {
+    /// Reads a channel from the registry behind a URL, and verifies and loads the bundles it names.
+    ///
+    /// `trust` is the pinned root document; it must come with the page, never from the registry.
+    ///
+    /// # Errors
+    /// A document, pointer or bundle that is refused, as an `Error` that says why.
+    pub async fn open(
+        registry: String,
+        trust: Vec<u8>,
+        channel: String,
+        surface: String,
+        database: String,
+    ) -> Result<HearthEdge, JsValue> {
+        let publishers = Root::pinned(&trust).and_then(|root| root.trusted(Role::Publisher)).map_err(refuse)?;
+        let database: Database = open_database(&database).await?.unchecked_into();
+        let registry = Registry::at(&registry);
+        let key = format!("{surface}/{channel}");
+        let seen = read(&database, "sequences", &key).await?.as_f64().map(|x| x as u64);
+        let (pointer, _) = registry.channel(&surface, &channel, &publishers, seen, now_ms()).await.map_err(refuse)?;
+        let mut arms = Vec::new();
+        for arm in &pointer.arms {
+            let bundle = registry.bundle(arm.bundle).await.map_err(refuse)?;
+            let got = &bundle.manifest().surface;
+            if *got != surface {
+                let (arm, got) = (arm.name.clone(), got.clone());
+                return Err(refuse(LoadError::Surface { arm, got, expected: surface }));
+            }
+            let newer = match arm.tables {
+                Some(digest) => Some(registry.blob(digest).await.map_err(refuse)?),
+                None => None,
+            };
+            let arm = Arm::build(arm.clone(), &bundle, newer, Vec::new(), Limits::serving()).map_err(refuse)?;
+            arms.push(arm.into());
+        }
+        let sequence = pointer.sequence;
+        // Another tab may have seen a newer one meanwhile.
+        let change = Closure::new(move |seen: JsValue| {
+            let seen = seen.as_f64().unwrap_or(0.0);
+            if sequence as f64 > seen { JsValue::from(sequence as f64) } else { JsValue::UNDEFINED }
+        });
+        update(&database, "sequences", &key, &change, JsValue::UNDEFINED).await?;
+        Ok(HearthEdge { database, serving: Serving { pointer, arms } })
+    }
+
+    /// Ranks a request event; its row is in the spool when this returns.
+    ///
+    /// # Errors
+    /// A request that is refused. A failing model is no error: the fallback answers.
+    pub async fn rank(&self, request: String) -> Result<Ranking, JsValue> {
+        let event: RequestEvent = parse(&request)?;
+        event.check().map_err(refuse)?;
+        if event.surface != self.serving.pointer.surface {
+            let expected = &self.serving.pointer.surface;
+            return Err(Error::new(&format!("a request of surface `{}`, this is `{expected}`", event.surface)).into());
+        }
+        let history = history(&read(&self.database, "histories", &event.user).await?).map_err(refuse)?;
+        let Answered { answer, record, fault, nan_scores } =
+            self.serving.answer(event, &history, now_ms()).map_err(refuse)?;
+        let row = codec::encode(&Entry::Rows(Box::new(record)));
+        append(&self.database, Uint8Array::from(row.as_slice()).into()).await?;
+        Ok(Ranking { answer: json(&answer), row, fault: fault.map(|f| f.to_string()), nan_scores })
+    }
+
+    /// Takes an interaction event; it is in the history and the spool when this returns.
+    ///
+    /// # Errors
+    /// An event that is refused.
+    pub async fn interact(&self, interaction: String) -> Result<(), JsValue> {
+        let event: InteractionEvent = parse(&interaction)?;
+        event.check().map_err(refuse)?;
+        // Read before the transaction, so that a history of another version is an error and not lost.
+        history(&read(&self.database, "histories", &event.user).await?).map_err(refuse)?;
+        let logged = codec::encode(&Entry::Interaction(json(&event)));
+        let entry = Interaction::from(&event);
+        let change = Closure::new(move |stored: JsValue| {
+            let Ok(mut history) = history(&stored) else { return JsValue::UNDEFINED };
+            let new = history.insert(entry.clone());
+            if new { Uint8Array::from(history.to_bytes().as_slice()).into() } else { JsValue::UNDEFINED }
+        });
+        update(&self.database, "histories", &event.user, &change, Uint8Array::from(logged.as_slice()).into()).await?;
+        Ok(())
+    }
+
+    /// Takes an impression event; it is in the spool when this returns.
+    ///
+    /// # Errors
+    /// An event that is refused.
+    pub async fn impression(&self, impression: String) -> Result<(), JsValue> {
+        let event: ImpressionEvent = parse(&impression)?;
+        event.check().map_err(refuse)?;
+        let logged = codec::encode(&Entry::Impression(json(&event)));
+        append(&self.database, Uint8Array::from(logged.as_slice()).into()).await?;
+        Ok(())
+    }
+}
+
+/// What a thrown value says.
+pub(crate) fn words(thrown: &JsValue) -> String {
+    match thrown.dyn_ref::<Error>() {
+        Some(error) => String::from(error.message()),
+        None => format!("{thrown:?}"),
+    }
+}
+
+fn history(stored: &JsValue) -> Result<History, codec::CodecError> {
+    match stored.dyn_ref::<Uint8Array>() {
+        Some(bytes) => History::from_bytes(&bytes.to_vec()),
+        None => Ok(History::default()),
+    }
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, JsValue> {
+    serde_json::from_str(text).map_err(refuse)
+}
+
+fn json(message: &impl Serialize) -> String {
+    serde_json::to_string(message).expect("messages are plain data with string keys")
+}
+
+fn refuse(error: impl std::error::Error) -> JsValue {
+    Error::new(&error.to_string()).into()
+}
+
+fn now_ms() -> i64 {
+    js_sys::Date::now() as i64
+}
