@@ -7,16 +7,22 @@ use js_sys::{Error, Uint8Array};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared_features::codec;
-use shared_features::event::{ImpressionEvent, InteractionEvent, RequestEvent};
+use shared_features::digest::Digest;
+use shared_features::event::{Candidate, ImpressionEvent, InteractionEvent, RequestEvent};
 use shared_features::history::{Entry as Interaction, History};
+use shared_features::schema::Field;
 use wasm_bindgen::prelude::*;
 
-use crate::answer::Answered;
+use crate::answer::{Answer, Answered};
 use crate::entry::Entry;
-use crate::host::Limits;
+use crate::explain::ExplainAnswer;
+use crate::host::{Host, Limits};
 use crate::keys::{Role, Root};
 use crate::registry::Registry;
 use crate::serving::{Arm, LoadError, Serving};
+
+/// Candidates of a made-up request.
+const SHOWN: usize = 8;
 
 #[wasm_bindgen(module = "/src/browser/browser.js")]
 extern "C" {
@@ -46,6 +52,18 @@ extern "C" {
 pub struct HearthEdge {
     database: Database,
     serving: Serving,
+    /// Of the first arm.
+    engine: Digest,
+}
+
+/// What [`HearthEdge::preview`] gives.
+#[derive(Debug, Serialize)]
+struct Preview {
+    answer: Answer,
+    /// Absent where the engine cannot explain this request.
+    explanation: Option<ExplainAnswer>,
+    /// Why the fallback answered.
+    fault: Option<String>,
 }
 
 /// An answer with what was logged of it.
@@ -106,6 +124,8 @@ impl HearthEdge {
         let key = format!("{surface}/{channel}");
         let seen = read(&database, "sequences", &key).await?.as_f64().map(|x| x as u64);
         let (pointer, _) = registry.channel(&surface, &channel, &publishers, seen, now_ms()).await.map_err(refuse)?;
+        let host = Host::default();
+        let mut engine = None;
         let mut arms = Vec::new();
         for arm in &pointer.arms {
             let bundle = registry.bundle(arm.bundle).await.map_err(refuse)?;
@@ -118,7 +138,8 @@ impl HearthEdge {
                 Some(digest) => Some(registry.blob(digest).await.map_err(refuse)?),
                 None => None,
             };
-            let arm = Arm::build(arm.clone(), &bundle, newer, Vec::new(), Limits::serving()).map_err(refuse)?;
+            engine.get_or_insert(Digest::of(bundle.engine()));
+            let arm = Arm::build(arm.clone(), &bundle, newer, Vec::new(), &host, Limits::serving()).map_err(refuse)?;
             arms.push(arm.into());
         }
         let sequence = pointer.sequence;
@@ -128,7 +149,60 @@ impl HearthEdge {
             if sequence as f64 > seen { JsValue::from(sequence as f64) } else { JsValue::UNDEFINED }
         });
         update(&database, "sequences", &key, &change, JsValue::UNDEFINED).await?;
-        Ok(HearthEdge { database, serving: Serving { pointer, arms } })
+        let engine = engine.ok_or_else(|| JsValue::from(Error::new("the channel names no bundle")))?;
+        Ok(HearthEdge { database, serving: Serving { pointer, arms }, engine })
+    }
+
+    /// The digest of the engine's bytes: of the first bundle, where the channel splits traffic.
+    #[wasm_bindgen(getter)]
+    pub fn engine(&self) -> String {
+        self.engine.to_string()
+    }
+
+    /// A request to begin with: the first items of the tables, every declared field missing.
+    #[wasm_bindgen(js_name = madeUp)]
+    pub fn made_up(&self) -> String {
+        let arm = &self.serving.arms[0];
+        let schema = &arm.encoder.schema;
+        let missing = |fields: &[Field]| fields.iter().map(|field| (field.name.clone(), None)).collect();
+        let items = arm.snapshot_for(now_ms()).tables.items.iter().take(SHOWN);
+        let candidate = |item: &String| Candidate { item: item.clone(), fields: missing(&schema.candidate) };
+        json(&RequestEvent {
+            id: "made-up".into(),
+            ts: now_ms(),
+            offset_min: 0,
+            user: "someone".into(),
+            surface: self.serving.pointer.surface.clone(),
+            attributes: missing(&schema.user),
+            context: missing(&schema.context),
+            candidates: items.map(candidate).collect(),
+            exclude: Vec::new(),
+        })
+    }
+
+    /// Ranks and explains a request event for a user with these interactions; nothing is kept or logged.
+    ///
+    /// # Errors
+    /// A request or an interaction that is refused.
+    pub fn preview(&self, request: String, interactions: String) -> Result<String, JsValue> {
+        let event = self.request(&request)?;
+        let mut history = History::default();
+        for interaction in parse::<Vec<InteractionEvent>>(&interactions)? {
+            interaction.check().map_err(refuse)?;
+            history.insert(Interaction::from(&interaction));
+        }
+        let explanation = self.serving.explain(event.clone(), &history).ok();
+        let Answered { answer, fault, .. } = self.serving.answer(event, &history, now_ms()).map_err(refuse)?;
+        Ok(json(&Preview { answer, explanation, fault: fault.map(|fault| fault.to_string()) }))
+    }
+
+    /// The interactions in a user's history, as interaction events.
+    ///
+    /// # Errors
+    /// The database fails, or holds a history of another version.
+    pub async fn interactions(&self, user: String) -> Result<String, JsValue> {
+        let history = history(&read(&self.database, "histories", &user).await?).map_err(refuse)?;
+        Ok(json(&history.events(&user)))
     }
 
     /// Ranks a request event; its row is in the spool when this returns.
@@ -136,12 +210,7 @@ impl HearthEdge {
     /// # Errors
     /// A request that is refused. A failing model is no error: the fallback answers.
     pub async fn rank(&self, request: String) -> Result<Ranking, JsValue> {
-        let event: RequestEvent = parse(&request)?;
-        event.check().map_err(refuse)?;
-        if event.surface != self.serving.pointer.surface {
-            let expected = &self.serving.pointer.surface;
-            return Err(Error::new(&format!("a request of surface `{}`, this is `{expected}`", event.surface)).into());
-        }
+        let event = self.request(&request)?;
         let history = history(&read(&self.database, "histories", &event.user).await?).map_err(refuse)?;
         let Answered { answer, record, fault, nan_scores } =
             self.serving.answer(event, &history, now_ms()).map_err(refuse)?;
@@ -180,6 +249,19 @@ impl HearthEdge {
         let logged = codec::encode(&Entry::Impression(json(&event)));
         append(&self.database, Uint8Array::from(logged.as_slice()).into()).await?;
         Ok(())
+    }
+}
+
+impl HearthEdge {
+    /// A request event of this edge's surface.
+    fn request(&self, text: &str) -> Result<RequestEvent, JsValue> {
+        let event: RequestEvent = parse(text)?;
+        event.check().map_err(refuse)?;
+        let expected = &self.serving.pointer.surface;
+        if event.surface != *expected {
+            return Err(Error::new(&format!("a request of surface `{}`, this is `{expected}`", event.surface)).into());
+        }
+        Ok(event)
     }
 }
 

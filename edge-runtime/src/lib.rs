@@ -12,7 +12,7 @@ pub mod browser;
 pub mod bundle;
 pub mod channel;
 pub mod entry;
-mod explain;
+pub mod explain;
 pub mod golden;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod host;

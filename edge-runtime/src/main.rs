@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use edge_runtime::host::Limits;
 use edge_runtime::runtime::{Runtime, Settings};
+#[cfg(feature = "playground")]
+use edge_runtime::server::playground::Playground;
 use edge_runtime::{server, spool};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing_subscriber::EnvFilter;
@@ -57,6 +59,10 @@ struct Serve {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:8787")]
     listen: SocketAddr,
+    /// Also serve a page at /playground that ranks in the browser, to try requests out; only on a loopback address
+    #[cfg(feature = "playground")]
+    #[arg(long)]
+    playground: bool,
     /// Milliseconds between two looks at the channels
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(10..))]
     poll_ms: u64,
@@ -92,9 +98,23 @@ fn main() -> ExitCode {
 
 impl Serve {
     async fn run(self) -> Result<()> {
+        #[cfg(feature = "playground")]
+        let playground = match (self.playground, self.listen.ip().is_loopback()) {
+            (false, _) => None,
+            (true, true) => Some((self.registry.clone(), self.channel.clone())),
+            (true, false) => anyhow::bail!(
+                "--playground shows logged requests, so it is served on a loopback address only; --listen is {}",
+                self.listen
+            ),
+        };
         let metrics = PrometheusBuilder::new().install_recorder().context("metrics")?;
         let trust = std::fs::read(&self.trust)
             .with_context(|| format!("--trust: cannot read {}; `trainer keys init` writes it", self.trust.display()))?;
+        #[cfg(feature = "playground")]
+        let playground = match playground {
+            Some((registry, channel)) => Some(Playground::new(&registry, channel, trust.clone())?),
+            None => None,
+        };
         let settings = Settings {
             registry: self.registry,
             trust,
@@ -121,7 +141,17 @@ impl Serve {
             }
         }
         let follow = tokio::spawn(follow(Arc::clone(&runtime), Duration::from_millis(self.poll_ms)));
-        axum::serve(listener, server::router(Arc::clone(&runtime), metrics))
+        #[cfg(feature = "playground")]
+        let routes = match playground {
+            Some(playground) => {
+                say(&format!("the playground is at http://{}/playground", listener.local_addr()?));
+                server::router_with_playground(Arc::clone(&runtime), metrics, playground)
+            }
+            None => server::router(Arc::clone(&runtime), metrics),
+        };
+        #[cfg(not(feature = "playground"))]
+        let routes = server::router(Arc::clone(&runtime), metrics);
+        axum::serve(listener, routes)
             .with_graceful_shutdown(stop_signal())
             .await?;
         follow.abort();

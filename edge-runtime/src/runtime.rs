@@ -180,6 +180,17 @@ impl Runtime {
         explained.await.map_err(|_| AnswerError::Stopping)?
     }
 
+    /// A user's history.
+    ///
+    /// # Errors
+    /// The store fails.
+    #[cfg(feature = "playground")]
+    pub(crate) async fn history(self: &Arc<Self>, user: String) -> Result<History, AnswerError> {
+        let runtime = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || runtime.store.history(&user)).await;
+        Ok(read.map_err(|_| AnswerError::Stopping)??)
+    }
+
     /// Checks a request and gives it an id; what serves its surface.
     fn accept(&self, event: &mut RequestEvent, now: i64) -> Result<Arc<Serving>, AnswerError> {
         if event.id.is_empty() {

@@ -20,11 +20,15 @@ use crate::runtime::{AnswerError, Runtime, now_ms};
 
 mod body;
 mod openapi;
+#[cfg(feature = "playground")]
+pub mod playground;
 
 #[derive(Clone)]
 struct App {
     runtime: Arc<Runtime>,
     metrics: PrometheusHandle,
+    #[cfg(feature = "playground")]
+    playground: Option<Arc<playground::Playground>>,
 }
 
 /// The body of a request to rank or to explain; the surface is in the path.
@@ -90,7 +94,28 @@ enum ServerError {
 
 /// The routes of an edge.
 pub fn router(runtime: Arc<Runtime>, metrics: PrometheusHandle) -> Router {
-    Router::new()
+    let app = App {
+        runtime,
+        metrics,
+        #[cfg(feature = "playground")]
+        playground: None,
+    };
+    routes(Router::new(), app)
+}
+
+/// The routes of an edge and of its playground, which only its own machine may reach.
+#[cfg(feature = "playground")]
+pub fn router_with_playground(
+    runtime: Arc<Runtime>,
+    metrics: PrometheusHandle,
+    playground: playground::Playground,
+) -> Router {
+    let app = App { runtime, metrics, playground: Some(Arc::new(playground)) };
+    routes(playground::routes(), app)
+}
+
+fn routes(more: Router<App>, app: App) -> Router {
+    more
         .route("/v1/{surface}/rank", post(rank))
         .route("/v1/{surface}/explain", post(explain))
         .route("/v1/impressions", post(impressions))
@@ -105,7 +130,7 @@ pub fn router(runtime: Arc<Runtime>, metrics: PrometheusHandle) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(body::read_whole))
         .layer(tower_http::trace::TraceLayer::new_for_http())
-        .with_state(App { runtime, metrics })
+        .with_state(app)
 }
 
 async fn rank(
@@ -116,7 +141,15 @@ async fn rank(
     // A surface that is not UTF-8 is none.
     let Path(surface) = surface.map_err(|_| ServerError::NotFound)?;
     let body: RankBody = parse(body)?;
-    Ok(Json(app.runtime.rank(body.event(surface)).await?).into_response())
+    let event = body.event(surface);
+    #[cfg(feature = "playground")]
+    let seen = app.playground.as_ref().map(|_| event.clone());
+    let answer = app.runtime.rank(event).await?;
+    #[cfg(feature = "playground")]
+    if let (Some(playground), Some(event)) = (&app.playground, seen) {
+        playground.saw(RequestEvent { id: answer.request.clone(), ..event });
+    }
+    Ok(Json(answer).into_response())
 }
 
 async fn explain(

@@ -109,6 +109,24 @@ impl History {
         History { entries }
     }
 
+    /// The interactions as events of a user; what a history does not keep is absent.
+    pub fn events(&self, user: &str) -> Vec<InteractionEvent> {
+        let known = |x: f32| (!x.is_nan()).then_some(f64::from(x));
+        let event = |entry: &Entry| InteractionEvent {
+            id: entry.id.clone(),
+            ts: entry.ts,
+            offset_min: Some(entry.offset_min),
+            user: user.to_owned(),
+            item: entry.item.clone(),
+            action: entry.action.clone(),
+            surface: None,
+            request: None,
+            dwell_ms: known(entry.dwell_ms),
+            completion: known(entry.completion),
+        };
+        self.entries.iter().map(event).collect()
+    }
+
     /// The interactions, sorted by `(ts, id)`.
     pub fn entries(&self) -> &[Entry] {
         &self.entries

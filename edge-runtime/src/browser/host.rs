@@ -111,17 +111,6 @@ impl Limits {
 }
 
 impl Host {
-    /// The host of this page.
-    ///
-    /// # Errors
-    /// None here; the server's may fail.
-    pub fn shared() -> Result<Host, HostError> {
-        thread_local! {
-            static HOST: Host = Host::default();
-        }
-        Ok(HOST.with(Clone::clone))
-    }
-
     /// Checks and compiles an engine, once for each digest.
     fn compile(&self, wasm: &[u8]) -> Result<WebAssembly::Module, HostError> {
         let digest = Digest::of(wasm);
@@ -140,7 +129,7 @@ impl Guest {
     ///
     /// # Errors
     /// An engine that is refused, or parts that the engine refuses.
-    pub fn new(host: Host, wasm: &[u8], load: &Load, limits: Limits) -> Result<Guest, HostError> {
+    pub fn new(host: &Host, wasm: &[u8], load: &Load, limits: Limits) -> Result<Guest, HostError> {
         let module = host.compile(wasm)?;
         let first = Instance::start(&module)?;
         let got = number(&first.invoke("hearth_abi", &[])?);
