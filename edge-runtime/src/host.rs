@@ -49,9 +49,12 @@ const TICK: Duration = Duration::from_millis(1);
 #[derive(Clone)]
 pub struct Host {
     engine: Engine,
-    compiled: Arc<Mutex<VecDeque<(Digest, Arc<Code>)>>>,
+    compiled: Arc<Mutex<Compiled>>,
     cache: Option<Cache>,
 }
+
+/// Compiled engines by digest, the latest first.
+type Compiled = VecDeque<(Digest, Arc<Code>)>;
 
 /// What a guest may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -136,7 +136,7 @@ mod tests {
     fn blocks_hold_what_is_asked_for_and_little_more() {
         for size in (0..5_000).chain((12..31).flat_map(|k| [(1 << k) - 1, 1 << k, (1 << k) + 1])) {
             let (number, bytes) = block(size);
-            assert!(number < SIZES && bytes >= size && bytes % UNIT == 0, "{size}: {number}, {bytes}");
+            assert!(number < SIZES && bytes >= size && bytes.is_multiple_of(UNIT), "{size}: {number}, {bytes}");
             assert!(bytes <= size + size / 4 + UNIT, "{size}: {bytes}");
             assert_eq!(block(bytes).1, bytes, "{size}");
         }
@@ -160,13 +160,13 @@ mod tests {
             for size in sizes {
                 // SAFETY: as `GlobalAlloc` asks; sizes are not 0.
                 let ptr = unsafe { pool.alloc(layout(size)) };
-                assert!(!ptr.is_null() && ptr as usize % UNIT == 0);
+                assert!(!ptr.is_null() && (ptr as usize).is_multiple_of(UNIT));
                 // SAFETY: the block has `size` bytes.
                 unsafe { ptr.write_bytes(size as u8, size) };
                 blocks.push((ptr, size));
             }
             blocks.sort_by_key(|(_, size)| *size);
-            for (ptr, size) in blocks.iter_mut().filter(|(_, size)| size % 3 == 0) {
+            for (ptr, size) in blocks.iter_mut().filter(|(_, size)| size.is_multiple_of(3)) {
                 // SAFETY: the block has `size` bytes, and is replaced.
                 *ptr = unsafe { pool.realloc(*ptr, layout(*size), *size * 2) };
                 assert!(!ptr.is_null());
@@ -176,7 +176,7 @@ mod tests {
                 // SAFETY: it has at least `size` bytes, which were written.
                 let bytes = unsafe { std::slice::from_raw_parts(ptr, size) };
                 assert!(bytes.iter().all(|byte| *byte == size as u8), "a block of {size} bytes");
-                let now = if size % 3 == 0 { size * 2 } else { size };
+                let now = if size.is_multiple_of(3) { size * 2 } else { size };
                 // SAFETY: a block of this size, given back once.
                 unsafe { pool.dealloc(ptr, layout(now)) };
             }
