@@ -55,6 +55,7 @@ fn main() {
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
     let made = bindgen.input_path(&wasm).web(true).and_then(|bindgen| {
         bindgen
+            .omit_default_module_path(false)
             .typescript(false)
             .remove_name_section(true)
             .remove_producers_section(true)

@@ -151,9 +151,7 @@ impl Serve {
         };
         #[cfg(not(feature = "playground"))]
         let routes = server::router(Arc::clone(&runtime), metrics);
-        axum::serve(listener, routes)
-            .with_graceful_shutdown(stop_signal())
-            .await?;
+        axum::serve(listener, routes).with_graceful_shutdown(stop_signal()).await?;
         follow.abort();
         runtime.close().await;
         Ok(())

@@ -185,7 +185,10 @@ impl Runtime {
     /// # Errors
     /// The store fails.
     #[cfg(feature = "playground")]
-    pub(crate) async fn history(self: &Arc<Self>, user: String) -> Result<History, AnswerError> {
+    pub(crate) async fn history(
+        self: &Arc<Self>,
+        user: String,
+    ) -> Result<shared_features::history::History, AnswerError> {
         let runtime = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || runtime.store.history(&user)).await;
         Ok(read.map_err(|_| AnswerError::Stopping)??)

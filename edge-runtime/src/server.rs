@@ -115,8 +115,7 @@ pub fn router_with_playground(
 }
 
 fn routes(more: Router<App>, app: App) -> Router {
-    more
-        .route("/v1/{surface}/rank", post(rank))
+    more.route("/v1/{surface}/rank", post(rank))
         .route("/v1/{surface}/explain", post(explain))
         .route("/v1/impressions", post(impressions))
         .route("/v1/interactions", post(interactions))

@@ -42,6 +42,11 @@ impl Edge {
         Edge { process: Mutex::new(process), url, client: reqwest::Client::new(), _output: Mutex::new(output) }
     }
 
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Kills it with SIGKILL and waits for its end.
     pub fn sigkill(&self) {
         let mut process = self.process.lock().expect("nobody panics with it");

@@ -36,7 +36,7 @@ const CHROMIUM: [&str; 9] = [
     "--disable-sync",
 ];
 /// The same, as Firefox's preferences.
-const FIREFOX: &str = r#"
+pub const FIREFOX: &str = r#"
 user_pref("app.normandy.enabled", false);
 user_pref("app.update.enabled", false);
 user_pref("browser.safebrowsing.malware.enabled", false);
@@ -175,7 +175,8 @@ fn run(program: &std::path::Path, arguments: impl IntoIterator<Item = impl AsRef
     Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
-fn found(program: &str) -> Option<PathBuf> {
+/// Where a program is in the PATH.
+pub fn found(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
