@@ -50,6 +50,7 @@ test: setup hosts ## all tests
 lint: setup ## formatting and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --package edge-runtime --lib --no-default-features --target $(TARGET) --locked -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
 	  else echo "skipped: cargo deny is not installed (cargo install cargo-deny)"; fi
 

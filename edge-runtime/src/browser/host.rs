@@ -213,7 +213,7 @@ impl std::fmt::Debug for Guest {
 impl Instance {
     fn start(module: &WebAssembly::Module) -> Result<Instance, HostError> {
         let started = WebAssembly::Instance::new(module, &Object::new()).map_err(|e| compile(&e))?;
-        let exports = Object::from(started.exports());
+        let exports = started.exports();
         let memory = Reflect::get(&exports, &"memory".into()).map_err(|e| compile(&e))?;
         let memory = memory.dyn_into::<WebAssembly::Memory>().map_err(|e| compile(&e))?;
         Ok(Instance { exports, memory })
