@@ -141,7 +141,8 @@ fn a_single_column_is_the_same_alone_and_in_a_graph() {
     for (head, column, raw) in [(&binary, 1, [1.0, -3.0]), (&targets, 0, [1.0, 0.0]), (&targets, 1, [0.0, -3.0])] {
         let place = Message::default().varint(1, 1).varint(2, 7).varint(7, column).bytes(8, b"place");
         let gather = node("", "Gather", &["all", "place"], "score", &[int("axis", 1)]);
-        let alone = Model::load(&model(&[head.clone(), gather.clone()], std::slice::from_ref(&place), 2, 3), 2).unwrap();
+        let alone =
+            Model::load(&model(&[head.clone(), gather.clone()], std::slice::from_ref(&place), 2, 3), 2).unwrap();
         let other = node("", "Mul", &["features", "features"], "unused", &[]);
         let graph = Model::load(&model(&[head.clone(), other, gather], &[place], 2, 3), 2).unwrap();
         assert!(alone.exact().is_some() && graph.exact().is_none());
