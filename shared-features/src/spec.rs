@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::column::Kind;
 use crate::duration::Duration;
@@ -50,6 +50,20 @@ pub struct Label {
     /// Whether every candidate counts as shown, for imports that have no impressions.
     #[serde(default)]
     pub assume_shown: bool,
+    /// Which request an interaction belongs to that names none.
+    #[serde(default)]
+    pub touch: Touch,
+}
+
+/// Which of the requests that had shown an item to a user an interaction belongs to, where it names none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Touch {
+    /// The last one before the interaction.
+    #[default]
+    Last,
+    /// The first one whose window the interaction is in.
+    First,
 }
 
 /// How snapshots are made.

@@ -5,6 +5,7 @@
 use clap::Parser;
 
 mod bundle;
+mod data;
 mod demo;
 mod engine;
 mod evaluate;
@@ -61,6 +62,7 @@ commands! {
     Import(import::Import),
     Simulate(simulate::Simulate),
     Replay(replay::Replay),
+    Data(data::Data),
     Train(train::Train),
     Vectors(vectors::Vectors),
     Bundle(bundle::Bundle),

@@ -3,11 +3,14 @@
 //! A DATA folder ([`store`]) is made by [`import`] or [`simulate`]; [`replay`] drives it through the engine into a
 //! feature log ([`feature_log`]), and [`labels`] say what people did with what they were shown ([`labelled`]).
 
+pub mod build;
+pub mod compare;
 pub mod edge_log;
 pub mod feature_log;
 pub mod import;
 pub mod labelled;
 pub mod labels;
+pub mod query;
 pub mod replay;
 pub mod simulate;
 pub mod store;

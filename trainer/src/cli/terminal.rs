@@ -21,6 +21,14 @@ pub fn progress(what: &str) -> ProgressBar {
     bar
 }
 
+/// A sign of life on standard error for work of unknown length.
+pub fn spinner(what: &str) -> ProgressBar {
+    let bar = progress(what);
+    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar
+}
+
 /// A callback `(done, total)` that moves a bar.
 pub fn moves(bar: &ProgressBar) -> impl Fn(u64, u64) + Sync + '_ {
     |done, total| {

@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use arrow_array::builder::{FixedSizeListBuilder, Float32Builder, ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Int16Type, Int64Type, UInt8Type, UInt32Type};
+use arrow_array::types::{Float32Type, Int16Type, Int64Type, UInt8Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, Float32Array, Int16Array, Int64Array, RecordBatch};
 use arrow_array::{StringArray, UInt8Array, UInt32Array};
+use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
@@ -32,6 +33,8 @@ use shared_features::source::{Declared, Read};
 pub const ROWS: &str = "rows.parquet";
 /// Where a file of this crate says in its metadata which encoder it is of, as hexadecimal bytes.
 pub(super) const ENCODER_KEY: &str = "hearth.encoder";
+/// What the names of columns of values begin with.
+pub(super) const VALUE_PREFIX: &str = "value.";
 pub(super) const ROWS_PER_BATCH: usize = 65_536;
 
 /// A feature log in memory: records of one encoder, in time order.
@@ -104,25 +107,10 @@ impl FeatureLog {
     /// # Errors
     /// A folder without a readable log.
     pub fn read(folder: &Path) -> Result<FeatureLog, FeatureLogError> {
-        let path = folder.join(ROWS);
-        let file = File::open(&path).map_err(|source| FeatureLogError::Io { path: path.clone(), source })?;
-        let parquet_error = |source| FeatureLogError::Parquet { path: path.clone(), source };
-        let format = |reason: &str| FeatureLogError::Format { path: path.clone(), reason: reason.into() };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet_error)?;
-        let metadata = builder.metadata().file_metadata().key_value_metadata();
-        let encoder = metadata
-            .and_then(|pairs| pairs.iter().find(|p| p.key == ENCODER_KEY)?.value.as_deref().and_then(unhex))
-            .ok_or_else(|| format("there is no encoder in the file's metadata, so this is no feature log"))?;
-        let encoder =
-            Encoder::from_bytes(&encoder).map_err(|source| FeatureLogError::Encoder { path: path.clone(), source })?;
-        let kinds = kinds(&encoder);
-        let mut records: Vec<Record> = Vec::new();
-        for batch in builder.with_batch_size(ROWS_PER_BATCH).build().map_err(parquet_error)? {
-            let batch = batch.map_err(|e| parquet_error(e.into()))?;
-            read_batch(&batch, &encoder, &kinds, &mut records)
-                .ok_or_else(|| format("a column is missing or of another type"))?;
-        }
-        Ok(FeatureLog { encoder, records })
+        let file = RowsFile::open(&folder.join(ROWS))?;
+        let mut log = FeatureLog { encoder: file.encoder.clone(), records: Vec::new() };
+        file.read(|_| Some(()), &mut log.records)?;
+        Ok(log)
     }
 
     /// The values of a record, in the order of another encoder's features.
@@ -157,6 +145,54 @@ impl FeatureLog {
     }
 }
 
+/// A Parquet file of rows, opened.
+pub(super) struct RowsFile {
+    path: PathBuf,
+    /// What read the values.
+    pub(super) encoder: Encoder,
+    builder: ParquetRecordBatchReaderBuilder<File>,
+}
+
+impl RowsFile {
+    /// Opens a file and reads which encoder it is of.
+    pub(super) fn open(path: &Path) -> Result<RowsFile, FeatureLogError> {
+        let path = path.to_owned();
+        let file = File::open(&path).map_err(|source| FeatureLogError::Io { path: path.clone(), source })?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+            .map_err(|source| FeatureLogError::Parquet { path: path.clone(), source })?;
+        let metadata = builder.metadata().file_metadata().key_value_metadata();
+        let encoder = metadata
+            .and_then(|pairs| pairs.iter().find(|p| p.key == ENCODER_KEY)?.value.as_deref().and_then(unhex))
+            .ok_or_else(|| FeatureLogError::Format {
+                path: path.clone(),
+                reason: "there is no encoder in the file's metadata, so this is no feature log".into(),
+            })?;
+        let encoder =
+            Encoder::from_bytes(&encoder).map_err(|source| FeatureLogError::Encoder { path: path.clone(), source })?;
+        Ok(RowsFile { path, encoder, builder })
+    }
+
+    /// Reads all records behind those that are there; `beside` is shown each batch, for columns that are no log's.
+    pub(super) fn read(
+        self,
+        mut beside: impl FnMut(&RecordBatch) -> Option<()>,
+        records: &mut Vec<Record>,
+    ) -> Result<(), FeatureLogError> {
+        let RowsFile { path, encoder, builder } = self;
+        let parquet = |source| FeatureLogError::Parquet { path: path.clone(), source };
+        let kinds = kinds(&encoder);
+        for batch in builder.with_batch_size(ROWS_PER_BATCH).build().map_err(parquet)? {
+            let batch = batch.map_err(|e| parquet(e.into()))?;
+            let read = read_batch(&batch, &encoder, &kinds, records).and_then(|()| beside(&batch));
+            read.ok_or_else(|| FeatureLogError::Format {
+                path: path.clone(),
+                reason: "a column is missing or of another type".into(),
+            })?;
+        }
+        Ok(())
+    }
+}
+
 impl Writer {
     /// Starts the rows of a LOG folder, which is made where it does not exist.
     ///
@@ -171,12 +207,7 @@ impl Writer {
         let kinds = kinds(encoder);
         let names: Vec<String> = encoder.features.iter().map(|f| f.name.clone()).collect();
         let schema = batch_of(&[], &names, &kinds).schema();
-        let encoder = KeyValue::new(ENCODER_KEY.to_owned(), hex(&encoder.to_bytes()));
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .set_key_value_metadata(Some(vec![encoder]))
-            .build();
-        let parquet = ArrowWriter::try_new(file, schema, Some(properties))
+        let parquet = ArrowWriter::try_new(file, schema, Some(properties(encoder)))
             .map_err(|source| FeatureLogError::Parquet { path: temporary.clone(), source })?;
         Ok(Writer { path, temporary, parquet, kinds, names, waiting: Vec::new(), waiting_rows: 0 })
     }
@@ -209,6 +240,21 @@ impl Writer {
     }
 }
 
+/// The columns of a log of this encoder.
+pub(super) fn schema(encoder: &Encoder) -> SchemaRef {
+    let names: Vec<String> = encoder.features.iter().map(|f| f.name.clone()).collect();
+    batch_of(&[], &names, &kinds(encoder)).schema()
+}
+
+/// How files that carry an encoder are written.
+pub(super) fn properties(encoder: &Encoder) -> WriterProperties {
+    let encoder = KeyValue::new(ENCODER_KEY.to_owned(), hex(&encoder.to_bytes()));
+    WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_key_value_metadata(Some(vec![encoder]))
+        .build()
+}
+
 fn kinds(encoder: &Encoder) -> Vec<Kind> {
     let declared = Declared { schema: &encoder.schema, statistics: &encoder.statistics };
     let kind =
@@ -237,6 +283,7 @@ fn batch_of(records: &[Record], names: &[String], kinds: &[Kind]) -> RecordBatch
     let float = |value: fn(&LogRows) -> &[f32]| -> ArrayRef {
         Arc::new(Float32Array::from_iter_values(rows(records, value).copied()))
     };
+    let places: UInt32Array = records.iter().flat_map(|r| (0..r.rows.items.len() as u32).map(Some)).collect();
     let mut columns: Vec<(String, ArrayRef, bool)> = vec![
         ("request".into(), text(|r| &r.request), false),
         ("user".into(), text(|r| &r.user), false),
@@ -252,6 +299,7 @@ fn batch_of(records: &[Record], names: &[String], kinds: &[Kind]) -> RecordBatch
         ("history_length".into(), count(|r| r.history_length), false),
         ("history_entries".into(), count(|r| r.rows.history_entries), false),
         ("fallback".into(), Arc::new(repeat(records, |r| Some(r.fallback)).collect::<BooleanArray>()), true),
+        ("row".into(), Arc::new(places), false),
         ("item".into(), Arc::new(StringArray::from_iter_values(rows(records, |r| &r.items))), false),
         ("source".into(), Arc::new(UInt8Array::from_iter_values(rows(records, |r| &r.sources).copied())), false),
         ("rank".into(), Arc::new(UInt32Array::from_iter_values(rows(records, |r| &r.ranks).copied())), false),
@@ -261,7 +309,7 @@ fn batch_of(records: &[Record], names: &[String], kinds: &[Kind]) -> RecordBatch
     ];
     for (k, (name, kind)) in names.iter().zip(kinds).enumerate() {
         let parts: Vec<&Column> = records.iter().map(|r| &r.rows.values.columns[k]).collect();
-        columns.push((format!("value.{name}"), value_array(&parts, *kind), true));
+        columns.push((format!("{VALUE_PREFIX}{name}"), value_array(&parts, *kind), true));
     }
     let mut vectors = ListBuilder::new(Float32Builder::new());
     for record in records {
@@ -350,7 +398,7 @@ fn read_batch(batch: &RecordBatch, encoder: &Encoder, kinds: &[Kind], records: &
             .iter()
             .zip(kinds)
             .map(|(feature, kind)| {
-                let array = batch.column_by_name(&format!("value.{}", feature.name))?;
+                let array = batch.column_by_name(&format!("{VALUE_PREFIX}{}", feature.name))?;
                 value_column(&array.slice(from, to - from), *kind)
             })
             .collect::<Option<Vec<_>>>()?;
@@ -437,6 +485,16 @@ fn value_column(array: &ArrayRef, kind: Kind) -> Option<Column> {
             Column::Vector(Vectors { width, data })
         }
     })
+}
+
+/// The first cell of a column of whole numbers.
+pub(super) fn whole_number(column: &ArrayRef) -> Option<i64> {
+    let cell = match column.data_type() {
+        DataType::UInt64 => column.as_primitive::<UInt64Type>().iter().next()?.map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
+        DataType::Int64 => column.as_primitive::<Int64Type>().iter().next()?,
+        _ => None,
+    };
+    cell
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

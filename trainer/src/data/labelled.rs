@@ -1,11 +1,12 @@
 //! The labelled dataset: a feature log, what was shown, what people did, and which request trains or judges.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use shared_features::digest::Digest;
 use shared_features::spec::FeatureSpec;
 
+use crate::data::build::{self, BuildError, Dataset};
 use crate::data::edge_log::{self, EdgeLogError};
 use crate::data::feature_log::{FeatureLog, FeatureLogError};
 use crate::data::labels::Labels;
@@ -53,6 +54,15 @@ pub enum LabelledError {
     /// The state folder of an edge.
     #[error(transparent)]
     Edge(#[from] EdgeLogError),
+    /// The dataset.
+    #[error(transparent)]
+    Dataset(#[from] BuildError),
+    /// A dataset with other labels.
+    #[error("{folder} was labelled with another window or touch than the spec's [label]; build it again with this spec")]
+    OtherLabels {
+        /// The DATASET folder.
+        folder: PathBuf,
+    },
     /// Another surface's log.
     #[error("the log is of surface `{got}`, the spec of `{expected}`; pass the log that was replayed with this spec")]
     Surface {
@@ -64,11 +74,14 @@ pub enum LabelledError {
 }
 
 impl Labelled {
-    /// Reads a LOG folder, or the state folder of an edge, and labels its rows.
+    /// Reads a DATASET folder; or a LOG folder or the state folder of an edge, and labels its rows.
     ///
     /// # Errors
     /// An unreadable folder, or another surface's log.
     pub fn read(folder: &Path, spec: &FeatureSpec) -> Result<Labelled, LabelledError> {
+        if build::is_dataset(folder) {
+            return Labelled::of_dataset(folder, spec);
+        }
         let (log, events, true_relevance, digest) = if edge_log::is_state(folder) {
             let edge = edge_log::read(folder, spec.surface())?;
             (edge.log, edge.events, Vec::new(), edge.digest)
@@ -87,6 +100,17 @@ impl Labelled {
         }
         let end = events.last().map_or(i64::MIN, shared_features::event::Event::ts);
         Ok(Labelled { log, grades, relevance, end, digest })
+    }
+
+    fn of_dataset(folder: &Path, spec: &FeatureSpec) -> Result<Labelled, LabelledError> {
+        let Dataset { report, log, grades, digest } = Dataset::read(folder)?;
+        if report.surface != spec.surface() {
+            return Err(LabelledError::Surface { got: report.surface, expected: spec.surface().to_owned() });
+        }
+        if (report.window_ms, report.touch) != (spec.label.window.ms, spec.label.touch) {
+            return Err(LabelledError::OtherLabels { folder: folder.to_owned() });
+        }
+        Ok(Labelled { log, grades, relevance: BTreeMap::new(), end: report.end, digest })
     }
 
     /// Splits the records; `fold` says which fold of users judges.

@@ -1,13 +1,15 @@
 //! Labels: what was shown for a request, and the highest grade of what was done with it in time.
 //!
 //! An interaction that names its request belongs to it; one that names none belongs to the last request before it
-//! that had shown the item to the user (last touch), on the same surface where the interaction names one.
+//! that had shown the item to the user (last touch), on the same surface where the interaction names one;
+//! or to the first whose window it is in, where the spec says `touch = "first"`.
+//! [`super::build`] does the same to logs that may be larger than memory; a test holds it to this.
 //! Nothing after a request's window changes its labels.
 
 use std::collections::HashMap;
 
 use shared_features::event::{Event, RequestEvent};
-use shared_features::spec::Label;
+use shared_features::spec::{Label, Touch};
 
 /// Where a shown item stood.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,24 +38,26 @@ struct Outcome<'e> {
     done: Vec<(i64, &'e str, u32)>,
 }
 
-/// The last request that had shown an item to a user, by surface.
-type LastTouch<'e> = HashMap<(&'e str, &'e str), Vec<Touch<'e>>>;
+/// The requests that had shown an item to a user; for the last touch one of each surface.
+type Touches<'e> = HashMap<(&'e str, &'e str), Vec<Touched<'e>>>;
 
 #[derive(Clone, Copy, Debug)]
-struct Touch<'e> {
+struct Touched<'e> {
     /// Place of the event that showed it.
     order: usize,
     surface: &'e str,
     request: &'e str,
+    /// The request's time.
+    asked: i64,
 }
 
 impl<'e> Labels<'e> {
     /// Indexes the events, which must be in time order.
     pub fn new(label: &Label, events: &'e [Event]) -> Labels<'e> {
         let mut requests: HashMap<&str, Outcome> = HashMap::new();
-        let mut touched: LastTouch = unattributed(label, events);
+        let mut touched: Touches = unattributed(label, events);
         // Where candidates are not in the event, everything may have been shown.
-        let mut anything: HashMap<&str, Vec<Touch>> = HashMap::new();
+        let mut anything: HashMap<&str, Vec<Touched>> = HashMap::new();
         for (order, event) in events.iter().enumerate() {
             match event {
                 Event::Item(_) | Event::User(_) => {}
@@ -63,12 +67,13 @@ impl<'e> Labels<'e> {
                     if !label.assume_shown {
                         continue;
                     }
-                    let touch = Touch { order, surface: &request.surface, request: &request.id };
+                    let touch =
+                        Touched { order, surface: &request.surface, request: &request.id, asked: request.ts };
                     for candidate in &request.candidates {
-                        touched.entry((&request.user, &candidate.item)).and_modify(|all| replace(all, touch));
+                        touched.entry((&request.user, &candidate.item)).and_modify(|all| add(all, touch, label.touch));
                     }
                     if request.candidates.is_empty() {
-                        replace(anything.entry(&request.user).or_default(), touch);
+                        add(anything.entry(&request.user).or_default(), touch, label.touch);
                     }
                 }
                 Event::Impression(impression) => {
@@ -78,9 +83,9 @@ impl<'e> Labels<'e> {
                         outcome.shown.push((impression.ts, &shown.item, placement));
                     }
                     let Some(asked) = outcome.asked else { continue };
-                    let touch = Touch { order, surface: &asked.surface, request: &asked.id };
+                    let touch = Touched { order, surface: &asked.surface, request: &asked.id, asked: asked.ts };
                     for shown in &impression.shown {
-                        touched.entry((&asked.user, &shown.item)).and_modify(|all| replace(all, touch));
+                        touched.entry((&asked.user, &shown.item)).and_modify(|all| add(all, touch, label.touch));
                     }
                 }
                 Event::Interaction(e) => {
@@ -88,13 +93,20 @@ impl<'e> Labels<'e> {
                     if grade == 0 {
                         continue;
                     }
-                    let last = || {
+                    let touch = || {
                         let named = touched.get(&(e.user.as_str(), e.item.as_str())).into_iter().flatten();
                         let all = named.chain(anything.get(e.user.as_str()).into_iter().flatten());
                         let here = all.filter(|t| e.surface.as_deref().is_none_or(|s| s == t.surface));
-                        here.max_by_key(|t| t.order).map(|t| t.request)
+                        let found = match label.touch {
+                            Touch::Last => here.max_by_key(|t| t.order),
+                            Touch::First => {
+                                let open = |t: &&Touched| e.ts <= t.asked.saturating_add(label.window.ms);
+                                here.filter(open).min_by_key(|t| t.order)
+                            }
+                        };
+                        found.map(|t| t.request)
                     };
-                    if let Some(request) = e.request.as_deref().or_else(last) {
+                    if let Some(request) = e.request.as_deref().or_else(touch) {
                         requests.entry(request).or_default().done.push((e.ts, &e.item, grade));
                     }
                 }
@@ -144,7 +156,7 @@ impl<'e> Labels<'e> {
 }
 
 /// An empty entry for each user and item of an interaction that names no request.
-fn unattributed<'e>(label: &Label, events: &'e [Event]) -> LastTouch<'e> {
+fn unattributed<'e>(label: &Label, events: &'e [Event]) -> Touches<'e> {
     let interactions = events.iter().filter_map(|event| match event {
         Event::Interaction(e) if e.request.is_none() && label.grade(&e.action) > 0 => Some(e),
         _ => None,
@@ -152,11 +164,11 @@ fn unattributed<'e>(label: &Label, events: &'e [Event]) -> LastTouch<'e> {
     interactions.map(|e| ((e.user.as_str(), e.item.as_str()), Vec::new())).collect()
 }
 
-/// Keeps one touch a surface, the last.
-fn replace<'e>(all: &mut Vec<Touch<'e>>, touch: Touch<'e>) {
-    match all.iter_mut().find(|t| t.surface == touch.surface) {
-        Some(old) => *old = touch,
-        None => all.push(touch),
+/// Adds a touch; of those that count as the last, one a surface is enough.
+fn add<'e>(all: &mut Vec<Touched<'e>>, new: Touched<'e>, which: Touch) {
+    match all.iter_mut().find(|t| which == Touch::Last && t.surface == new.surface) {
+        Some(old) => *old = new,
+        None => all.push(new),
     }
 }
 

@@ -204,7 +204,7 @@ pub fn newest_tables(folder: &Path) -> std::io::Result<Option<Vec<u8>>> {
     }
 }
 
-fn write_tables(folder: &Path, tables: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_tables(folder: &Path, tables: &[u8]) -> std::io::Result<()> {
     std::fs::create_dir_all(folder.join("tables"))?;
     std::fs::write(folder.join("tables").join("newest"), tables)
 }

@@ -5,7 +5,7 @@ use super::*;
 
 fn label(assume_shown: bool) -> Label {
     let grades = [("play", 1), ("like", 2), ("hide", 0)].map(|(action, grade)| (action.to_owned(), grade));
-    Label { grades: grades.into(), window: Duration { ms: 100 }, assume_shown }
+    Label { grades: grades.into(), window: Duration { ms: 100 }, assume_shown, touch: Touch::Last }
 }
 
 fn request(id: &str, ts: i64, items: &[&str]) -> Event {
@@ -182,5 +182,26 @@ fn nothing_after_the_window_changes_a_label() {
                 assert_eq!(whole, grades(assume_shown, &shuffled, &r.id, r.ts, &items), "{}", r.id);
             }
         }
+    }
+}
+
+#[test]
+fn the_first_touch_is_the_first_request_whose_window_is_open() {
+    let events = [
+        request("a", 0, &[]),
+        impression(1, "a", &["x"]),
+        request("b", 50, &[]),
+        impression(51, "b", &["x"]),
+        request("c", 90, &[]),
+        impression(91, "c", &["x"]),
+        done(120, "x", "play", None),
+    ];
+    for (touch, expected) in [(Touch::Last, ["a 0", "b 0", "c 1"]), (Touch::First, ["a 0", "b 1", "c 0"])] {
+        let labels = Labels::new(&Label { touch, ..label(false) }, &events);
+        let got = [("a", 0), ("b", 50), ("c", 90)].map(|(id, ts)| {
+            let grade = labels.grades(id, ts, &["x".into()])[0];
+            format!("{id} {}", grade.unwrap_or(9))
+        });
+        assert_eq!(got, expected, "{touch:?}");
     }
 }

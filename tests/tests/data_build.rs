@@ -1,0 +1,236 @@
+//! `trainer data build`: the same labels as in memory, every row once, point in time, within bounded memory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use hearth_tests::binary;
+use shared_features::event::{Event, ImpressionEvent, InteractionEvent, Shown};
+use shared_features::feature_log::Record;
+use shared_features::random::Random;
+use shared_features::spec::{FeatureSpec, Touch};
+use trainer::data::build::{self, Dataset, Input};
+use trainer::data::feature_log::{self, FeatureLog};
+use trainer::data::labels::Labels;
+use trainer::data::query::Resources;
+use trainer::data::replay::{Subject, replay};
+use trainer::data::simulate::{self, World};
+use trainer::data::store::{Data, Writer};
+use trainer::spec::TrainerSpec;
+
+const SURFACES: [&str; 3] = [
+    include_str!("../../trainer/specs/podcasts.toml"),
+    include_str!("../../trainer/specs/shortcuts.toml"),
+    include_str!("../../trainer/specs/playlists.toml"),
+];
+
+fn small() -> Resources {
+    Resources { memory_bytes: 64 << 20, ..Resources::default() }
+}
+
+fn log(folder: &Path, spec: &FeatureSpec, data: &Data) -> FeatureLog {
+    replay(data, spec, &Subject::of_spec(spec), folder, &|_, _| {}).unwrap();
+    FeatureLog::read(folder).unwrap()
+}
+
+/// Interactions without their requests in part, late ones, and impressions that come twice and in part.
+fn disturbed(events: &[Event]) -> Vec<Event> {
+    let mut random = Random::keyed("data build", "disturb");
+    let mut all = Vec::new();
+    for event in events {
+        all.push(event.clone());
+        match event {
+            Event::Interaction(e) => {
+                let changed = match random.below(4) {
+                    0 => InteractionEvent { request: None, ..e.clone() },
+                    1 => InteractionEvent { request: None, surface: None, ..e.clone() },
+                    2 => InteractionEvent { ts: e.ts + random.below(3 * 3_600_000) as i64, ..e.clone() },
+                    _ => continue,
+                };
+                all.pop();
+                all.push(Event::Interaction(changed));
+            }
+            Event::Impression(e) if random.below(3) == 0 => {
+                let moved = e.shown.iter().map(|s| Shown { position: s.position + 7, propensity: None, ..s.clone() });
+                let later = e.ts + random.below(3_600_000) as i64;
+                let again = ImpressionEvent {
+                    id: format!("{} again", e.id),
+                    ts: later,
+                    shown: moved.collect(),
+                    request: e.request.clone(),
+                };
+                all.push(Event::Impression(again));
+            }
+            _ => {}
+        }
+    }
+    all.sort_by_key(Event::ts);
+    all
+}
+
+fn by_row(records: &[Record], grades: &[Vec<Option<u32>>]) -> BTreeMap<(String, String), Option<u32>> {
+    let rows = records.iter().zip(grades).flat_map(|(record, grades)| {
+        record.rows.items.iter().zip(grades).map(|(item, grade)| ((record.request.clone(), item.clone()), *grade))
+    });
+    rows.collect()
+}
+
+#[test]
+fn labels_are_those_made_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World { users: 200, items: 100, days: 10, seed: 3, null: false };
+    simulate::write(&world, &folder.path().join("clean"), &|_, _| {}).unwrap();
+    let clean = Data::open(&folder.path().join("clean")).unwrap();
+    let mut writer = Writer::create(&folder.path().join("data")).unwrap();
+    disturbed(&clean.events).into_iter().for_each(|e| writer.push(e).unwrap());
+    writer.finish(serde_json::Value::Null).unwrap();
+    let data = Data::open(&folder.path().join("data")).unwrap();
+    for text in SURFACES {
+        let mut spec = TrainerSpec::parse(text).unwrap().features;
+        let from = folder.path().join(spec.surface());
+        let log = log(&from, &spec, &data);
+        for (touch, assume_shown) in [(Touch::Last, false), (Touch::First, false), (Touch::Last, true)] {
+            (spec.label.touch, spec.label.assume_shown) = (touch, assume_shown);
+            let out = folder.path().join("dataset");
+            let report = build::build(&Input::folders(&[from.clone()]).unwrap(), &spec, &small(), &out).unwrap();
+            let labels = Labels::new(&spec.label, &data.events);
+            let expected: Vec<_> =
+                log.records.iter().map(|r| labels.grades(&r.request, r.ts, &r.rows.items)).collect();
+            let built = Dataset::read(&out).unwrap();
+            let expected = by_row(&log.records, &expected);
+            let got = by_row(&built.log.records, &built.grades);
+            assert_eq!(expected.len(), got.len(), "{}", spec.surface());
+            for (row, grade) in &expected {
+                assert_eq!(got[row], *grade, "{} {touch:?} {assume_shown}: {row:?}", spec.surface());
+            }
+            let positive = expected.values().filter(|g| g.is_some_and(|g| g > 0)).count() as u64;
+            assert!(positive > 30, "{positive} positive rows");
+            assert_eq!((report.rows.positive, report.rows.written), (positive, expected.len() as u64));
+            assert!(report.events.late > 0 && report.events.attributed > 0 && report.events.shown_again > 0);
+        }
+        let placed = positions(&folder.path().join("dataset"));
+        let labels = Labels::new(&spec.label, &data.events);
+        let mut seen = 0;
+        for record in &log.records {
+            for item in &record.rows.items {
+                let Some(Some(position)) = placed.get(&(record.request.clone(), item.clone())) else { continue };
+                let expected = labels.placement(&record.request, record.ts, item).unwrap();
+                assert_eq!(*position, expected.position, "{} {item}", record.request);
+                seen += 1;
+            }
+        }
+        assert!(seen > 100, "{seen} positions");
+    }
+}
+
+/// `position` by request and item.
+fn positions(dataset: &Path) -> BTreeMap<(String, String), Option<u32>> {
+    use arrow_array::Array;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::UInt32Type;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(dataset).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "parquet") {
+            continue;
+        }
+        let file = std::fs::File::open(&path).unwrap();
+        for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
+            let batch = batch.unwrap();
+            let text = |name| batch.column_by_name(name).unwrap().as_string::<i32>();
+            let position = batch.column_by_name("position").unwrap().as_primitive::<UInt32Type>();
+            for row in 0..batch.num_rows() {
+                let key = (text("request").value(row).to_owned(), text("item").value(row).to_owned());
+                all.insert(key, position.is_valid(row).then(|| position.value(row)));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn rows_that_were_logged_twice_are_written_once_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World { users: 60, items: 40, days: 5, seed: 1, null: false };
+    simulate::write(&world, &folder.path().join("data"), &|_, _| {}).unwrap();
+    let data = Data::open(&folder.path().join("data")).unwrap();
+    let spec = TrainerSpec::parse(SURFACES[0]).unwrap().features;
+    let from = folder.path().join("log");
+    let log = log(&from, &spec, &data);
+    let rows: u64 = log.records.iter().map(|r| r.rows.items.len() as u64).sum();
+    let mut input = Input::folders(&[from]).unwrap();
+    input.rows.push(input.rows[0].clone());
+    let out = folder.path().join("dataset");
+    let report = build::build(&input, &spec, &small(), &out).unwrap();
+    assert_eq!((report.rows.read, report.rows.written, report.rows.duplicates), (2 * rows, rows, rows));
+    let built = Dataset::read(&out).unwrap();
+    assert_eq!(built.log.records.len(), log.records.len());
+
+    // What is in the folder is what was written.
+    let day = out.join(&built.report.days[0].file);
+    let mut bytes = std::fs::read(&day).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&day, bytes).unwrap();
+    let error = Dataset::read(&out).unwrap_err().to_string();
+    assert!(error.contains("was altered or cut"), "{error}");
+}
+
+#[test]
+fn a_log_ten_times_larger_than_the_memory_limit_builds() {
+    const LIMIT: u64 = 24 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let world = World { users: 200, items: 100, days: 7, seed: 2, null: false };
+    simulate::write(&world, &folder.path().join("data"), &|_, _| {}).unwrap();
+    let data = Data::open(&folder.path().join("data")).unwrap();
+    let spec = TrainerSpec::parse(SURFACES[0]).unwrap().features;
+    let small = log(&folder.path().join("small"), &spec, &data);
+    // The same requests again and again under other names, as many as it takes.
+    let large = folder.path().join("large");
+    data.copy_to(&large).unwrap();
+    let mut writer = feature_log::Writer::create(&large, &small.encoder).unwrap();
+    let (mut bytes, mut rows, mut copy) = (0, 0, 0);
+    while bytes < 10 * LIMIT {
+        for record in &small.records {
+            let mut record = record.clone();
+            if copy > 0 {
+                record.request = format!("{} {copy}", record.request);
+            }
+            bytes += shared_features::codec::encode(&record).len() as u64;
+            rows += record.rows.items.len() as u64;
+            writer.push(record).unwrap();
+        }
+        copy += 1;
+    }
+    writer.finish().unwrap();
+    std::fs::write(folder.path().join("podcasts.toml"), SURFACES[0]).unwrap();
+    let mut command = std::process::Command::new(binary::path("trainer"));
+    command.current_dir(folder.path()).args(["data", "build", "--log", "large", "--spec", "podcasts.toml"]);
+    command.args(["--out", "dataset", "--json", "--memory", &LIMIT.to_string()]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    let peak = std::thread::spawn({
+        let status = format!("/proc/{}/status", child.id());
+        move || peak_memory(&status)
+    });
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: build::Report = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report.rows.written, rows);
+    if let Some(peak) = peak.join().unwrap() {
+        println!("{bytes} bytes of rows within {LIMIT}: the process held at most {peak}");
+        assert!(peak < bytes, "the process held {peak} bytes for a log of {bytes}");
+    }
+}
+
+/// The most memory that a process has held, read until it is gone; `None` where the system does not tell.
+fn peak_memory(status: &str) -> Option<u64> {
+    let mut peak = None;
+    while let Ok(text) = std::fs::read_to_string(status) {
+        let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+        let Some(kib) = line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok()) else { break };
+        peak = Some(kib << 10);
+        std::thread::yield_now();
+    }
+    peak
+}

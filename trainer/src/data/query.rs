@@ -1,0 +1,129 @@
+//! Queries over Parquet files that may be larger than memory: DataFusion with a limit, spilling to disk.
+//!
+//! Everything that joins, sorts or groups logs asks for a [`session`] here, so that one setting bounds them all.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionConfig, SessionContext};
+
+/// What a query may use.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    /// Bytes that sorts, joins and groups hold in memory together; what is beyond goes to disk.
+    pub memory_bytes: usize,
+    /// Where it goes; the system's folder for temporary files where absent.
+    pub spill: Option<PathBuf>,
+    /// Parts that a query is worked on in at the same time; the machine's cores where absent.
+    pub threads: Option<usize>,
+}
+
+/// The least memory that a query is given: below it sorts cannot merge what they spilled.
+pub const LEAST_MEMORY: usize = 16 << 20;
+
+impl Default for Resources {
+    fn default() -> Self {
+        Resources { memory_bytes: 2 << 30, spill: None, threads: None }
+    }
+}
+
+/// Why a query fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// Less memory than a query needs in any case.
+    #[error("{got} bytes of memory are too few for a query; pass at least {LEAST_MEMORY}")]
+    Memory {
+        /// What was given.
+        got: usize,
+    },
+    /// DataFusion says no.
+    #[error("{doing}: {source}")]
+    Query {
+        /// What was being done.
+        doing: &'static str,
+        /// Its words.
+        source: DataFusionError,
+    },
+}
+
+impl QueryError {
+    /// For `map_err`: what was being done when DataFusion failed.
+    pub(crate) fn doing(doing: &'static str) -> impl Fn(DataFusionError) -> QueryError + Copy {
+        move |source| QueryError::Query { doing, source }
+    }
+}
+
+/// A session within its resources.
+///
+/// # Errors
+/// Too little memory, or no folder to spill to.
+pub fn session(resources: &Resources) -> Result<SessionContext, QueryError> {
+    let memory = resources.memory_bytes;
+    if memory < LEAST_MEMORY {
+        return Err(QueryError::Memory { got: memory });
+    }
+    let threads = resources.threads.or_else(|| std::thread::available_parallelism().ok().map(NonZeroUsize::get));
+    let threads = threads.unwrap_or(1).max(1);
+    let spill = match &resources.spill {
+        Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    let named = NonZeroUsize::MIN.saturating_add(4);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(memory), named)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill).with_max_temp_directory_size(u64::MAX))
+        .build_arc()
+        .map_err(QueryError::doing("cannot start a query"))?;
+    let mut config = SessionConfig::new().with_target_partitions(threads).with_batch_size(batch_rows(memory, threads));
+    let options = config.options_mut();
+    // Joins that spill, columns of the types that logs are written in, and room to merge with little memory.
+    options.optimizer.prefer_hash_join = false;
+    options.execution.parquet.schema_force_view_types = false;
+    options.execution.sort_spill_reservation_bytes = (memory / (8 * threads)).min(10 << 20);
+    options.execution.sort_in_place_threshold_bytes = (memory / (32 * threads)).min(1 << 20);
+    Ok(SessionContext::new_with_config_rt(config, runtime))
+}
+
+/// Rows of a batch: fewer where memory is scarce, as a merge holds a batch of every run.
+fn batch_rows(memory: usize, threads: usize) -> usize {
+    (memory / threads / 65_536).clamp(256, 8_192)
+}
+
+/// Parquet files as one table.
+///
+/// # Errors
+/// Files that cannot be read, or that have different columns.
+pub async fn parquet(
+    session: &SessionContext,
+    files: &[PathBuf],
+    schema: Option<&SchemaRef>,
+) -> Result<DataFrame, QueryError> {
+    let paths: Vec<String> = files.iter().map(|file| absolute(file)).collect();
+    let mut options = ParquetReadOptions::default().file_extension("");
+    if let Some(schema) = schema {
+        options = options.schema(schema);
+    }
+    session.read_parquet(paths, options).await.map_err(QueryError::doing("cannot read Parquet"))
+}
+
+/// DataFusion takes paths for addresses, in which only a whole path keeps its odd characters.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+}
+
+/// A text in SQL.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A column's name in SQL.
+pub(crate) fn quoted_name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
