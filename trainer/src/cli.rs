@@ -5,6 +5,7 @@
 use clap::Parser;
 
 mod bundle;
+mod data;
 mod demo;
 mod engine;
 mod evaluate;
@@ -59,6 +60,7 @@ commands! {
     Demo(demo::Demo),
     Keys(keys::Keys),
     Import(import::Import),
+    Data(data::Data),
     Simulate(simulate::Simulate),
     Replay(replay::Replay),
     Train(train::Train),
