@@ -8,9 +8,9 @@ mod edit;
 mod infer;
 mod ordered;
 mod pbtxt;
-pub mod text_proto;
 #[cfg(test)]
 mod tests;
+pub mod text_proto;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -384,8 +384,7 @@ impl Schema {
     pub fn is_in(&self, feature: &Feature, environment: Option<&str>) -> bool {
         let Some(environment) = environment else { return true };
         let says = |environments: &[String]| environments.iter().any(|e| e == environment);
-        says(&feature.in_environment)
-            || !says(&feature.not_in_environment) && says(&self.default_environment)
+        says(&feature.in_environment) || !says(&feature.not_in_environment) && says(&self.default_environment)
     }
 
     /// All environments that are named.
@@ -519,7 +518,10 @@ pub fn is_pbtxt(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "pbtxt")
 }
 
-fn ordered_range<T: PartialOrd + std::fmt::Display>(what: String, range: Option<Range<T>>) -> Result<(), Contradiction> {
+fn ordered_range<T: PartialOrd + std::fmt::Display>(
+    what: String,
+    range: Option<Range<T>>,
+) -> Result<(), Contradiction> {
     match range {
         Some(Range { min: Some(min), max: Some(max) }) if min > max => {
             Err(Contradiction::Bounds { what, got: format!("{min} to {max}"), expected: "from less to more" })

@@ -178,8 +178,7 @@ impl Checked<'_> {
         structure::check(feature, of, findings);
         domain::check(self.schema, feature, of, findings);
         structure::unique(feature, of, findings);
-        let controls =
-            [(Control::Drift, self.previous, &feature.drift), (Control::Skew, self.serving, &feature.skew)];
+        let controls = [(Control::Drift, self.previous, &feature.drift), (Control::Skew, self.serving, &feature.skew)];
         for (control, then, said) in controls {
             let Some(then) = then else { continue };
             let then = then.feature(name);

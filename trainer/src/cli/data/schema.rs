@@ -92,7 +92,10 @@ impl Run for SchemaCommand {
 impl Run for Infer {
     fn run(self) -> Result<()> {
         if self.out.exists() && !self.force {
-            bail!("{} is there already; change it with `trainer data schema set`, or write over it with --force", self.out.display());
+            bail!(
+                "{} is there already; change it with `trainer data schema set`, or write over it with --force",
+                self.out.display()
+            );
         }
         let statistics = stats::read(&self.data, &[], &[])?;
         let schema = infer(statistics.whole().context("the statistics are of slices only")?);
@@ -141,7 +144,14 @@ fn write(schema: &Schema, path: &std::path::Path) -> Result<()> {
 
 fn print(schema: &Schema) {
     let rows = schema.features.iter().map(|(name, feature)| {
-        vec![name.clone(), feature.of.to_string(), presence(feature), values(feature), domain(schema, feature), more(feature)]
+        vec![
+            name.clone(),
+            feature.of.to_string(),
+            presence(feature),
+            values(feature),
+            domain(schema, feature),
+            more(feature),
+        ]
     });
     say!("{}", terminal::table(&["feature", "type", "presence", "values", "domain", ""], rows));
 }

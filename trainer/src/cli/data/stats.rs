@@ -58,8 +58,7 @@ impl Run for Stats {
             print(slice);
         }
         if !statistics.unread.is_empty() {
-            let unread: Vec<String> =
-                statistics.unread.iter().map(|(column, of)| format!("{column} ({of})")).collect();
+            let unread: Vec<String> = statistics.unread.iter().map(|(column, of)| format!("{column} ({of})")).collect();
             say!("\nNot read, as nothing can be said of such columns: {}", unread.join(", "));
         }
         if let Some(out) = &self.out {
@@ -95,7 +94,8 @@ fn print(statistics: &SliceStatistics) {
     let (numbers, strings): (Vec<_>, Vec<_>) =
         statistics.features.iter().partition(|f| matches!(f.content, Content::Numbers(_)));
     if !numbers.is_empty() {
-        let header = ["numbers", "type", "missing", "distinct", "zeros", "mean", "std", "min", "5%", "median", "95%", "max"];
+        let header =
+            ["numbers", "type", "missing", "distinct", "zeros", "mean", "std", "min", "5%", "median", "95%", "max"];
         say!("\n{}", terminal::table(&header, numbers.into_iter().map(numbers_row)));
     }
     if !strings.is_empty() {

@@ -71,11 +71,10 @@ impl Edited {
     /// A file that is none.
     pub fn open(path: &Path) -> Result<Edited, EditError> {
         let text = std::fs::read_to_string(path).map_err(|source| SchemaError::Io { path: path.into(), source })?;
-        let document: DocumentMut =
-            text.parse().map_err(|source: toml_edit::TomlError| SchemaError::Toml {
-                path: path.into(),
-                source: Box::new(source.into()),
-            })?;
+        let document: DocumentMut = text.parse().map_err(|source: toml_edit::TomlError| SchemaError::Toml {
+            path: path.into(),
+            source: Box::new(source.into()),
+        })?;
         let edited = Edited { path: path.into(), document };
         edited.schema()?;
         Ok(edited)
@@ -94,8 +93,8 @@ impl Edited {
             Some(path) => (path, true),
             None => (path, false),
         };
-        let keys = Key::parse(path)
-            .map_err(|source| EditError::Path { path: path.into(), source: Box::new(source) })?;
+        let keys =
+            Key::parse(path).map_err(|source| EditError::Path { path: path.into(), source: Box::new(source) })?;
         let (last, parents) = keys.split_last().ok_or_else(form)?;
         let before = self.document.clone();
         let mut table: &mut dyn TableLike = self.document.as_table_mut();
@@ -182,7 +181,8 @@ pub(super) fn lay_out(document: &mut DocumentMut) {
                 if let Some(inner_table) = take_table(inner) {
                     *inner = Item::Table(inner_table);
                 }
-                if let Some(values) = inner.get_mut("values").filter(|_| group == "domain").and_then(Item::as_array_mut) {
+                if let Some(values) = inner.get_mut("values").filter(|_| group == "domain").and_then(Item::as_array_mut)
+                {
                     values.iter_mut().for_each(|value| value.decor_mut().set_prefix("\n    "));
                     values.set_trailing("\n");
                     values.set_trailing_comma(true);

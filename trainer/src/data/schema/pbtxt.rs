@@ -68,11 +68,8 @@ impl Schema {
                 "feature" => schema.features.push(feature(entry)?),
                 "string_domain" => {
                     let (name, domain) = string_domain(entry)?;
-                    let name = name.ok_or(PbtxtError::Without {
-                        line: entry.line,
-                        what: "string_domain",
-                        field: "name",
-                    })?;
+                    let name =
+                        name.ok_or(PbtxtError::Without { line: entry.line, what: "string_domain", field: "name" })?;
                     schema.domains.push((name, domain));
                 }
                 "default_environment" => schema.default_environment.push(string(entry)?),
@@ -150,7 +147,8 @@ fn feature(entry: &Entry) -> Result<(String, Feature), PbtxtError> {
             "type" => {}
             "deprecated" => feature.deprecated = boolean(entry)?,
             "lifecycle_stage" => {
-                feature.deprecated |= ["PLANNED", "ALPHA", "DEPRECATED", "DEBUG_ONLY", "DISABLED"].contains(&word(entry)?);
+                feature.deprecated |=
+                    ["PLANNED", "ALPHA", "DEPRECATED", "DEBUG_ONLY", "DISABLED"].contains(&word(entry)?);
             }
             "value_count" => feature.value_count = Some(range(entry, "a value_count", ["min", "max"])?),
             "unique_constraints" => feature.unique = Some(range(entry, "unique_constraints", ["min", "max"])?),

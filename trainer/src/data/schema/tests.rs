@@ -202,9 +202,15 @@ fn what_has_no_place_in_the_text_format_is_named() {
 #[test]
 fn a_text_with_a_field_that_has_no_place_is_refused_by_name_and_line() {
     let cases = [
-        ("feature {\n name: \"a\"\n type: INT\n struct_domain { }\n}", "line 4: there is no place for `struct_domain` of a feature; remove it"),
+        (
+            "feature {\n name: \"a\"\n type: INT\n struct_domain { }\n}",
+            "line 4: there is no place for `struct_domain` of a feature; remove it",
+        ),
         ("sparse_feature { }", "line 1: there is no place for `sparse_feature` of a schema; remove it"),
-        ("feature { type: INT presence { min_share: 1 } }", "line 1: there is no place for `min_share` of a presence; remove it"),
+        (
+            "feature { type: INT presence { min_share: 1 } }",
+            "line 1: there is no place for `min_share` of a presence; remove it",
+        ),
         ("\nfeature { name: \"a\" }", "line 2: a feature has no type"),
         ("feature { type: INT }", "line 1: a feature has no name"),
         ("feature { name: \"a\" type: STRUCT }", "line 1: `type` is no INT, FLOAT or BYTES"),
@@ -222,13 +228,31 @@ fn a_text_with_a_field_that_has_no_place_is_refused_by_name_and_line() {
 fn contradictions_are_refused() {
     let cases = [
         ("feature.a = { type = \"int\", domain = \"x\" }", "feature `a` is int and cannot have domain"),
-        ("feature.a = { type = \"bytes\", domain = \"x\" }", "feature `a` has the domain `x`, which is not there; add [domain.x]"),
-        ("feature.a = { type = \"bytes\", int_domain = {}, bool_domain = {} }", "feature `a` has int_domain and bool_domain; keep one"),
-        ("feature.a = { type = \"int\", distribution = { min_domain_mass = 0.5 } }", "feature `a` has a min_domain_mass and no set of strings; give it a domain"),
-        ("feature.a = { type = \"int\", presence = { min_fraction = 1.5 } }", "presence.min_fraction of feature `a` is 1.5; it must be between 0 and 1"),
-        ("feature.a = { type = \"int\", int_domain = { min = 3, max = 2 } }", "int_domain of feature `a` is 3 to 2; it must be from less to more"),
+        (
+            "feature.a = { type = \"bytes\", domain = \"x\" }",
+            "feature `a` has the domain `x`, which is not there; add [domain.x]",
+        ),
+        (
+            "feature.a = { type = \"bytes\", int_domain = {}, bool_domain = {} }",
+            "feature `a` has int_domain and bool_domain; keep one",
+        ),
+        (
+            "feature.a = { type = \"int\", distribution = { min_domain_mass = 0.5 } }",
+            "feature `a` has a min_domain_mass and no set of strings; give it a domain",
+        ),
+        (
+            "feature.a = { type = \"int\", presence = { min_fraction = 1.5 } }",
+            "presence.min_fraction of feature `a` is 1.5; it must be between 0 and 1",
+        ),
+        (
+            "feature.a = { type = \"int\", int_domain = { min = 3, max = 2 } }",
+            "int_domain of feature `a` is 3 to 2; it must be from less to more",
+        ),
         ("feature.a = { type = \"int\", shape = [0] }", "shape of feature `a` is 0; it must be at least 1"),
-        ("feature.a = { type = \"int\", drift = { quantile = 2.0 } }", "drift.quantile of feature `a` is 2; it must be between 0 and 1"),
+        (
+            "feature.a = { type = \"int\", drift = { quantile = 2.0 } }",
+            "drift.quantile of feature `a` is 2; it must be between 0 and 1",
+        ),
         ("tolerance.missing = -1.0", "tolerance.missing is -1; it must be between 0 and 1"),
     ];
     for (toml, message) in cases {
@@ -269,7 +293,13 @@ values = [
     }
     edited.write().unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    for kept in ["# Of the taxi trips.", "domain = \"pay\" # see below", "# always", "    \"Cash\", # most\n", "    \"Prcard\",\n"] {
+    for kept in [
+        "# Of the taxi trips.",
+        "domain = \"pay\" # see below",
+        "# always",
+        "    \"Cash\", # most\n",
+        "    \"Prcard\",\n",
+    ] {
         assert!(text.contains(kept), "{kept}\n{text}");
     }
     let schema = Schema::read(&path).unwrap();

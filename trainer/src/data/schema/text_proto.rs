@@ -301,7 +301,8 @@ mod tests {
 
     #[test]
     fn every_form_is_read() {
-        let text = "# a comment\na { b: 1 c < d: \"x\\n\" 'y\\303\\251' > }\nlist: [1, -2.5e3]; e: NAME, f: { } g: []\n";
+        let text =
+            "# a comment\na { b: 1 c < d: \"x\\n\" 'y\\303\\251' > }\nlist: [1, -2.5e3]; e: NAME, f: { } g: []\n";
         let message = Message::parse(text).unwrap();
         let a = message.message("a").unwrap();
         assert_eq!(a.number("b"), Some(1.0));

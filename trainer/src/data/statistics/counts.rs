@@ -180,7 +180,8 @@ mod tests {
         for value in ["a", "b", "c", "b", "a", "d"] {
             counts.add(value.as_bytes(), 1);
         }
-        let top: Vec<_> = counts.top(3).into_iter().map(|(v, n)| (String::from_utf8_lossy(v).into_owned(), n)).collect();
+        let top: Vec<_> =
+            counts.top(3).into_iter().map(|(v, n)| (String::from_utf8_lossy(v).into_owned(), n)).collect();
         assert_eq!(top, [("b".to_owned(), 2), ("a".to_owned(), 2), ("d".to_owned(), 1)]);
         assert_eq!(counts.distinct(), (4, true));
     }

@@ -4,10 +4,10 @@ use arrow_array::Array;
 
 use super::columns::{each_string, list_parts, push_numbers};
 use super::numbers::Numbers;
+use super::ranks::Ranks;
 use super::sketch::Sketch;
 use super::strings::Strings;
 use super::{Content, FeatureStatistics, MissingMeans, Precision, Type, Valency};
-use super::ranks::Ranks;
 
 /// Gathers [`FeatureStatistics`].
 #[derive(Debug, Clone)]
@@ -134,7 +134,10 @@ impl Gathered {
             let (start, end) = (ends[0], ends[1]);
             let absent = !present(row)
                 || missing.empty_list && start == end
-                || missing.nan && self.of == Type::Float && start < end && all_nan(&values.slice(start, end - start), &mut self.scratch);
+                || missing.nan
+                    && self.of == Type::Float
+                    && start < end
+                    && all_nan(&values.slice(start, end - start), &mut self.scratch);
             if absent {
                 continue;
             }

@@ -31,7 +31,9 @@ pub enum SavedError {
         source: serde_json::Error,
     },
     /// Another version's.
-    #[error("{path} is of version {got} and this reads version {VERSION}; make it anew with `trainer data stats --out`")]
+    #[error(
+        "{path} is of version {got} and this reads version {VERSION}; make it anew with `trainer data stats --out`"
+    )]
     Version {
         /// The file.
         path: PathBuf,
@@ -77,8 +79,7 @@ impl Statistics {
     pub fn write(&self, path: &Path) -> Result<(), SavedError> {
         let io = |source| SavedError::Io { path: path.into(), source };
         let saved = Saved { hearth_statistics: VERSION, statistics: self };
-        let mut text =
-            serde_json::to_vec(&saved).map_err(|source| SavedError::Json { path: path.into(), source })?;
+        let mut text = serde_json::to_vec(&saved).map_err(|source| SavedError::Json { path: path.into(), source })?;
         text.push(b'\n');
         write_whole(path, &text).map_err(io)
     }

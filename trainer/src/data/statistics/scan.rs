@@ -73,8 +73,7 @@ pub fn of(
     let total = (parts.len() * blocks.len()) as u64;
     let done = AtomicU64::new(0);
     progress(0, total);
-    let mut gathered: Vec<Gathering> =
-        blocks.iter().map(|block| Gathering::new(&source, block, by.len())).collect();
+    let mut gathered: Vec<Gathering> = blocks.iter().map(|block| Gathering::new(&source, block, by.len())).collect();
     for parts in parts.chunks(PARTS_AT_ONCE) {
         let tasks: Vec<(Part, usize)> =
             parts.iter().flat_map(|&part| (0..blocks.len()).map(move |block| (part, block))).collect();
@@ -129,9 +128,7 @@ impl<'a> Gathering<'a> {
                 if gathered.len() > MAX_VALUES {
                     break;
                 }
-                let slice = gathered
-                    .entry(value)
-                    .or_insert_with(|| empty(self.source, self.columns, Precision::SLICE));
+                let slice = gathered.entry(value).or_insert_with(|| empty(self.source, self.columns, Precision::SLICE));
                 add_all(slice, features, Some(&rows), rows.len(), missing);
             }
         }
@@ -141,8 +138,7 @@ impl<'a> Gathering<'a> {
         self.whole.par_iter_mut().zip(&other.whole).for_each(|(mine, theirs)| mine.merge(theirs));
         for ((mine, theirs), column) in self.slices.iter_mut().zip(other.slices).zip(&settings.slices) {
             for (value, theirs) in theirs {
-                let slice =
-                    mine.entry(value).or_insert_with(|| empty(self.source, self.columns, Precision::SLICE));
+                let slice = mine.entry(value).or_insert_with(|| empty(self.source, self.columns, Precision::SLICE));
                 slice.par_iter_mut().zip(&theirs).for_each(|(mine, theirs)| mine.merge(theirs));
             }
             if mine.len() > MAX_VALUES {

@@ -99,7 +99,8 @@ impl Sketch {
                 // An odd number too many stays where it is.
                 let keep = level.waiting.len() % 2;
                 let rest = level.waiting.split_off(level.waiting.len() - keep);
-                let promoted: Vec<u64> = level.waiting.iter().copied().skip(usize::from(level.odd)).step_by(2).collect();
+                let promoted: Vec<u64> =
+                    level.waiting.iter().copied().skip(usize::from(level.odd)).step_by(2).collect();
                 level.waiting.clear();
                 level.waiting.extend(rest);
                 level.odd = !level.odd;

@@ -62,9 +62,7 @@ impl Source {
         }
         let is_csv = |path: &PathBuf| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
         match (files.iter().find(|p| is_csv(p)), files.iter().find(|p| !is_csv(p))) {
-            (Some(csv), Some(parquet)) => {
-                Err(StatisticsError::Mixed { csv: csv.clone(), parquet: parquet.clone() })
-            }
+            (Some(csv), Some(parquet)) => Err(StatisticsError::Mixed { csv: csv.clone(), parquet: parquet.clone() }),
             (Some(_), None) => Source::csv(&files),
             (None, _) => Source::parquet(&files),
         }
@@ -174,7 +172,8 @@ pub(super) fn wider(a: Option<Type>, b: Option<Type>) -> Option<Type> {
 fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), StatisticsError> {
     let io = |source| StatisticsError::Io { path: path.into(), source };
     if !std::fs::metadata(path).map_err(io)?.is_dir() {
-        let known = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv") || e.eq_ignore_ascii_case("parquet"));
+        let known =
+            path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv") || e.eq_ignore_ascii_case("parquet"));
         if known {
             files.push(path.into());
         }

@@ -182,16 +182,22 @@ fn parquet(folder: &tempfile::TempDir, name: &str, rows: std::ops::Range<i64>, f
         ("ts", Arc::new(Int64Array::from_iter_values(rows.clone().map(|i| i * 1_000)))),
         (
             "value.x",
-            Arc::new(Float32Array::from_iter(rows.clone().map(|i| if i % 4 == 0 { f32::NAN } else { (i * 7_919 % 100_003) as f32 }))),
+            Arc::new(Float32Array::from_iter(
+                rows.clone().map(|i| if i % 4 == 0 { f32::NAN } else { (i * 7_919 % 100_003) as f32 }),
+            )),
         ),
-        ("value.kind", Arc::new(StringArray::from_iter(rows.clone().map(|i| (i % 5 > 0).then(|| format!("k{}", i % 5)))))),
+        (
+            "value.kind",
+            Arc::new(StringArray::from_iter(rows.clone().map(|i| (i % 5 > 0).then(|| format!("k{}", i % 5))))),
+        ),
         ("value.tags", Arc::new(tags.finish())),
         ("value.vector", Arc::new(vectors.finish())),
         ("flag", Arc::new(BooleanArray::from_iter(rows.clone().map(|i| Some(i % 2 == 0))))),
     ];
     let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
     let key = feature_log.then(|| vec![KeyValue::new(crate::data::feature_log::ENCODER_KEY.into(), "00".to_owned())]);
-    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(1_000)).set_key_value_metadata(key).build();
+    let properties =
+        WriterProperties::builder().set_max_row_group_row_count(Some(1_000)).set_key_value_metadata(key).build();
     let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
@@ -230,7 +236,8 @@ fn a_feature_log_has_features_whose_missing_values_are_missing() {
     assert_eq!(counts, [(1_575, 525), (1_680, 420), (1_400, 700), (1_620, 480)]);
     assert_eq!(s.feature("x").unwrap().numbers().unwrap().nan, 0);
     assert_eq!(s.feature("vector").unwrap().numbers().unwrap().nan, 0);
-    let slices: Vec<_> = statistics.slices[1..].iter().map(|s| (s.slice.as_ref().unwrap().to_string(), s.rows)).collect();
+    let slices: Vec<_> =
+        statistics.slices[1..].iter().map(|s| (s.slice.as_ref().unwrap().to_string(), s.rows)).collect();
     assert_eq!(slices, [("surface=home".into(), 1_050), ("surface=search".into(), 1_050)]);
     let home = statistics.slices[1].feature("x").unwrap();
     assert_eq!((home.present, home.missing), (525, 525));

@@ -15,10 +15,15 @@ use super::Control;
 use super::anomaly::{Finding, Kind, six_digits};
 use super::chance;
 use super::comparators::Measured;
-use super::distance::quantile_distance;
+use super::distance::{quantile_distance, quantile_distance_within};
 
 /// How far a scale must be from 1 to be another unit: as far as miles and kilometres, or nearly.
 const SCALE: f64 = 1.5;
+/// Scales between units: of length, weight, speed, time and bytes.
+const UNITS: [f64; 11] =
+    [1.609_344, 2.54, 3.280_84, 2.204_623, 3.6, 24.0, 60.0, 3_600.0, 86_400.0, 1_024.0, 1_048_576.0];
+/// By how much a number is off that was scaled and rounded to 32 bits.
+const ROUNDING: f64 = 1e-6;
 
 /// How far a feature is from a control, and how far chance alone may put it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -111,7 +116,8 @@ fn name_numbers(now: &Ranks, then: &Ranks, control: Control, threshold: f64) -> 
         let description = format!(
             "The hours of {treatment} are those of {name} shifted by {hours:+}: after shifting them back, both agree."
         );
-        return Finding::new(Kind::HoursShifted, "Hours of another time zone", description).worst(format!("{hours:+} h"));
+        return Finding::new(Kind::HoursShifted, "Hours of another time zone", description)
+            .worst(format!("{hours:+} h"));
     }
     if let Some(scale) = unit_changed(now, then, threshold) {
         let scale = six_digits(scale);
@@ -146,22 +152,16 @@ fn unit_changed(now: &Ranks, then: &Ranks, threshold: f64) -> Option<f64> {
     if scale < SCALE && scale > 1.0 / SCALE {
         return None;
     }
-    // A scale with few digits is the unit; the median has the noise of the quantiles.
-    let round = six_digits(scale).parse().unwrap_or(scale);
-    let rounded = format!("{scale:.1e}").parse().unwrap_or(round);
-    let agrees = |scale: f64| {
+    let scaled = |scale: f64| {
         let points = now.points.iter().map(|&(x, at_most)| (x / scale, at_most)).collect();
-        let scaled = Ranks { count: now.count, worst_error: now.worst_error, points };
-        // A scaled number may miss its equal by a rounding; a hair to the right makes it hit.
-        let hair = |ranks: &Ranks, by: f64| Ranks {
-            points: ranks.points.iter().map(|&(x, n)| (x + libm::fabs(x) * by, n)).collect(),
-            ..ranks.clone()
-        };
-        [-1e-6, 1e-6].into_iter().any(|by| {
-            quantile_distance(&hair(&scaled, by), then).is_some_and(|(distance, _)| distance <= threshold)
-        })
+        Ranks { count: now.count, worst_error: now.worst_error, points }
     };
-    [rounded, round].into_iter().find(|&scale| agrees(scale))
+    // The median has the noise of the quantiles: a unit that is known, or a scale with few digits, is what it means.
+    let known = UNITS.iter().flat_map(|&unit| [unit, 1.0 / unit]).filter(|unit| libm::fabs(scale / unit - 1.0) < 0.03);
+    let few_digits = format!("{scale:.1e}").parse();
+    known.chain(few_digits).chain([scale]).find(|&scale| {
+        quantile_distance_within(&scaled(scale), then, ROUNDING).is_some_and(|(distance, _)| distance <= threshold)
+    })
 }
 
 /// By how many hours, from -11 to 12, whole hours of the day are shifted, where that explains the difference.
@@ -246,13 +246,11 @@ fn category_distance(now: &Shares, then: &Shares) -> Option<(Distance, String)> 
     if now.all == 0 || then.all == 0 {
         return None;
     }
-    let unlisted =
-        now.unlisted as f64 / now.all as f64 + then.unlisted as f64 / then.all as f64;
+    let unlisted = now.unlisted as f64 / now.all as f64 + then.unlisted as f64 / then.all as f64;
     let mut worst: Option<(f64, Distance, &String)> = None;
     for value in now.counts.keys().chain(then.counts.keys()) {
         let count = |of: &Shares| of.counts.get(value).copied().unwrap_or(0);
-        let Distance { value: difference, chance } =
-            share_distance((count(now), now.all), (count(then), then.all))?;
+        let Distance { value: difference, chance } = share_distance((count(now), now.all), (count(then), then.all))?;
         let distance = Distance { value: libm::fabs(difference), chance: chance + unlisted };
         let excess = distance.value - distance.chance;
         if worst.is_none_or(|(most, ..)| excess > most) {

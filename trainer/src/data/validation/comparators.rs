@@ -32,11 +32,8 @@ pub(super) fn check(
     findings: &mut Vec<Finding>,
     measurements: &mut Vec<Measured>,
 ) {
-    let said = [
-        comparators.infinity_norm,
-        comparators.normalized_abs_difference,
-        comparators.jensen_shannon_divergence,
-    ];
+    let said =
+        [comparators.infinity_norm, comparators.normalized_abs_difference, comparators.jensen_shannon_divergence];
     if said == [None; 3] {
         return;
     }

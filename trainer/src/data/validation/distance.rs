@@ -87,15 +87,13 @@ pub(super) fn jensen_shannon_of_histograms(
     let spread = |buckets: &[Bucket], extra: &[f64]| -> Option<Vec<f64>> {
         let mut masses = vec![0.0; edges.len().saturating_sub(1)];
         for bucket in buckets.iter().filter(|b| b.low < b.high) {
-            let (from, to) =
-                (edges.partition_point(|&e| e < bucket.low), edges.partition_point(|&e| e < bucket.high));
+            let (from, to) = (edges.partition_point(|&e| e < bucket.low), edges.partition_point(|&e| e < bucket.high));
             for i in from..to {
                 masses[i] += (edges[i + 1] - edges[i]) / (bucket.high - bucket.low) * bucket.count;
             }
         }
-        let at = |&point: &f64| {
-            buckets.iter().filter(|b| b.low == point && b.high == point).map(|b| b.count).sum::<f64>()
-        };
+        let at =
+            |&point: &f64| buckets.iter().filter(|b| b.low == point && b.high == point).map(|b| b.count).sum::<f64>();
         masses.extend(points.iter().map(at));
         masses.extend(extra);
         let all: f64 = masses.iter().sum();
@@ -112,12 +110,19 @@ pub(super) fn jensen_shannon_of_histograms(
 /// It does not depend on the unit of the numbers, nor on how far out the outliers are.
 /// `None` where either has no numbers.
 pub fn quantile_distance(a: &Ranks, b: &Ranks) -> Option<(f64, f64)> {
+    quantile_distance_within(a, b, 0.0)
+}
+
+/// The same, of numbers that may each be off by a share of themselves, as rounding makes them.
+pub(super) fn quantile_distance_within(a: &Ranks, b: &Ranks, off: f64) -> Option<(f64, f64)> {
     let mut worst = (0.0, a.points.first()?.0);
     b.points.first()?;
     for &(x, _) in a.points.iter().chain(&b.points) {
-        let difference = libm::fabs(a.share_at_most(x) - b.share_at_most(x));
-        if difference > worst.0 {
-            worst = (difference, x);
+        let (low, high) = (x - libm::fabs(x) * off, x + libm::fabs(x) * off);
+        for difference in [a.share_at_most(low) - b.share_at_most(high), b.share_at_most(low) - a.share_at_most(high)] {
+            if difference > worst.0 {
+                worst = (difference, x);
+            }
         }
     }
     Some(worst)
@@ -177,6 +182,9 @@ mod tests {
         let (a, b) = (ranks(&[(0.0, 1), (1.0, 1)]), ranks(&[(1.0, 3), (2.0, 1)]));
         assert_eq!(quantile_distance(&a, &b), Some((0.5, 0.0)));
         assert_eq!(quantile_distance(&a, &Ranks::default()), None);
+        let near = ranks(&[(0.0, 1), (1.000_000_1, 1)]);
+        assert_eq!(quantile_distance(&a, &near), Some((0.5, 1.0)));
+        assert_eq!(quantile_distance_within(&a, &near, 1e-6), Some((0.0, 0.0)));
         let bucket = |low, high, count| Bucket { low, high, count };
         let (a, b) = ([bucket(0.0, 2.0, 8.0)], [bucket(1.0, 3.0, 2.0)]);
         // Shares of (0, 1], (1, 2], (2, 3]: a half, a half and none against none, a half and a half.

@@ -26,9 +26,11 @@ impl NoiseFloor {
             }) {
                 for (now, then) in slice.features.iter().filter_map(|f| Some((f, other.feature(&f.name)?))) {
                     let found = distances(now, then);
-                    let most = features
-                        .entry((slice.slice.clone(), now.name.clone()))
-                        .or_insert(Tolerance { quantile: 0.0, category: 0.0, missing: 0.0 });
+                    let most = features.entry((slice.slice.clone(), now.name.clone())).or_insert(Tolerance {
+                        quantile: 0.0,
+                        category: 0.0,
+                        missing: 0.0,
+                    });
                     raise(&mut most.quantile, found.quantile);
                     raise(&mut most.category, found.category);
                     raise(&mut most.missing, found.missing);

@@ -143,8 +143,7 @@ fn presence(feature: &Feature, of: &FeatureStatistics, findings: &mut Vec<Findin
             findings.push(finding.measured(fraction, min));
         } else if min == 1.0 && of.missing > 0 {
             let missing = of.missing;
-            let description =
-                format!("The feature was expected everywhere, but was missing in {missing} examples.");
+            let description = format!("The feature was expected everywhere, but was missing in {missing} examples.");
             findings.push(Finding::new(Kind::LowFractionPresent, short, description).measured(fraction, min));
         }
     }
