@@ -13,8 +13,9 @@ mod validate;
 
 /// Look at data, say what it should be, and check that it is.
 #[derive(Debug, Args)]
-#[command(after_help = "Day to day:
+#[command(after_help = "Examples:
   trainer data stats log --out today.json
+  trainer data schema infer today.json --out schema.toml
   trainer data validate today.json --schema schema.toml --previous yesterday.json
 
 docs/data.md says more.")]

@@ -144,12 +144,11 @@ impl Checked<'_> {
                     findings.push(Finding::new(Kind::MissingColumn, "Column dropped", description));
                 }
                 None => {}
-                Some(of) if of.present == 0 => {
-                    if required {
-                        let description = "The feature was not present in any examples.";
-                        findings.push(Finding::new(Kind::NotPresent, "Column dropped", description));
-                    }
+                Some(of) if of.present == 0 && required => {
+                    let description = "The feature was not present in any examples.";
+                    findings.push(Finding::new(Kind::NotPresent, "Column dropped", description));
                 }
+                Some(of) if of.present == 0 => {}
                 Some(of) => self.feature(name, feature, of, &mut findings, report),
             }
             self.report(Some(name), findings, report);

@@ -77,7 +77,7 @@ impl Run for Validate {
         let control = |path: &Option<PathBuf>| path.clone().map(|path| read(&[path])).transpose();
         let (previous, serving, version) =
             (control(&self.previous)?, control(&self.serving)?, control(&self.version_of)?);
-        let days = self.noise_floor.iter().map(|day| read(&[day.clone()])).collect::<Result<Vec<_>>>()?;
+        let days = self.noise_floor.iter().map(|day| read(std::slice::from_ref(day))).collect::<Result<Vec<_>>>()?;
         let noise_floor = (!days.is_empty()).then(|| NoiseFloor::learn(&days));
         let report = validate(
             &schema,

@@ -297,7 +297,8 @@ fn each(
     take: &mut dyn FnMut(&Entry) -> Result<bool, PbtxtError>,
 ) -> Result<(), PbtxtError> {
     for field in &message(entry)?.fields {
-        if !take(field)? && !(field.name == "name" && entry.name.ends_with("_domain")) {
+        let is_domains_name = field.name == "name" && entry.name.ends_with("_domain");
+        if !take(field)? && !is_domains_name {
             return unknown(field, of);
         }
     }

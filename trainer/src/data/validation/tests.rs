@@ -381,9 +381,12 @@ fn by_hand(csv: &str, toml: &str, environment: Option<&str>) -> Vec<(String, Kin
     report.anomalies.into_iter().map(|a| (a.feature.unwrap_or_default(), a.kind, a.description)).collect()
 }
 
+/// A CSV, a schema, and the anomalies with their descriptions.
+type Case = (&'static str, &'static str, &'static [(Kind, &'static str)]);
+
 #[test]
 fn each_rule_of_the_schema_finds_what_it_is_for() {
-    let cases: &[(&str, &str, &[(Kind, &str)])] = &[
+    let cases: &[Case] = &[
         (
             "a,b\n1,2\n",
             "feature.a.type = \"int\"",
