@@ -2,6 +2,7 @@
 //!
 //! To add one, write its file in `cli/` and register it in [`commands!`] below.
 
+use anyhow::Result;
 use clap::Parser;
 
 mod bundle;
@@ -32,22 +33,19 @@ pub struct Cli {
 /// What every command does.
 trait Run {
     /// Runs it; an error says what to do next.
-    fn run(self) -> anyhow::Result<()>;
+    fn run(self) -> Result<()>;
 }
 
+/// An enum of commands, and what runs the one that was asked for.
 macro_rules! commands {
-    ($($variant:ident($arguments:ty),)*) => {
+    ($owner:ident: $($variant:ident($arguments:ty),)*) => {
         #[derive(Debug, clap::Subcommand)]
         enum Command {
             $($variant($arguments),)*
         }
 
-        impl Cli {
-            /// Runs the command that was asked for.
-            ///
-            /// # Errors
-            /// What went wrong and what to do next.
-            pub fn run(self) -> anyhow::Result<()> {
+        impl Run for $owner {
+            fn run(self) -> Result<()> {
                 match self.command {
                     $(Command::$variant(command) => command.run(),)*
                 }
@@ -55,11 +53,23 @@ macro_rules! commands {
         }
     };
 }
+use commands;
 
-commands! {
+impl Cli {
+    /// Runs the command that was asked for.
+    ///
+    /// # Errors
+    /// What went wrong and what to do next.
+    pub fn run(self) -> Result<()> {
+        Run::run(self)
+    }
+}
+
+commands! { Cli:
     Demo(demo::Demo),
     Keys(keys::Keys),
     Import(import::Import),
+    Data(data::Data),
     Simulate(simulate::Simulate),
     Replay(replay::Replay),
     Data(data::Data),

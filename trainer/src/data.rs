@@ -2,6 +2,7 @@
 //!
 //! A DATA folder ([`store`]) is made by [`import`] or [`simulate`]; [`replay`] drives it through the engine into a
 //! feature log ([`feature_log`]), and [`labels`] say what people did with what they were shown ([`labelled`]).
+//! What is in the data is said by its [`statistics`], what should be by a [`schema`], and whether it is by [`validation`].
 
 pub mod build;
 pub mod compare;
@@ -12,7 +13,13 @@ pub mod labelled;
 pub mod labels;
 pub mod query;
 pub mod replay;
+pub mod schema;
 pub mod simulate;
+pub mod statistics;
 pub mod store;
 pub mod tables;
+#[cfg(test)]
+mod taxi;
+pub mod validation;
 pub mod vectors;
+mod whole_file;

@@ -1,34 +1,37 @@
-//! `trainer data`: what is done with data before anything is trained on it.
+//! `trainer data`: what is in the data, what should be, and whether it is; and datasets to train on.
 //!
 //! To add a command, write its file in `cli/data/` and register it below.
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::Run;
+use super::{Run, commands};
 
 mod build;
 mod compare;
+mod schema;
+mod stats;
+mod validate;
 
-/// Build datasets, look at them and check them.
+/// Look at data, say what it should be, check that it is, and build datasets of it.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  trainer data stats log --out today.json
+  trainer data schema infer today.json --out schema.toml
+  trainer data validate today.json --schema schema.toml --previous yesterday.json
+  trainer data build --log log --spec spec.toml --out dataset
+
+docs/data.md says more.")]
 pub(super) struct Data {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
+commands! { Data:
+    Stats(stats::Stats),
+    Schema(schema::SchemaCommand),
+    Validate(validate::Validate),
     Build(build::Build),
     Compare(compare::Compare),
-}
-
-impl Run for Data {
-    fn run(self) -> Result<()> {
-        match self.command {
-            Command::Build(command) => command.run(),
-            Command::Compare(command) => command.run(),
-        }
-    }
 }
