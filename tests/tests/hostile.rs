@@ -184,6 +184,7 @@ async fn open(folder: &Path, call: Duration) -> Arc<Runtime> {
         state: folder.join("state"),
         limits: Limits { call, ..Limits::serving() },
         spool: spool::Settings::default(),
+        keep: Keep::default(),
     };
     Arc::new(Runtime::open(settings).await.unwrap())
 }
