@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use edge_runtime::host::Limits;
-use edge_runtime::upload::Uploader;
 use edge_runtime::runtime::{Keep, Runtime, Settings};
 #[cfg(feature = "playground")]
 use edge_runtime::server::playground::Playground;
+use edge_runtime::upload::Uploader;
 use edge_runtime::{server, spool, upload};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing_subscriber::EnvFilter;

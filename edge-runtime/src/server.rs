@@ -185,9 +185,13 @@ async fn ready(State(app): State<App>) -> Response {
     let (upload, spool) = (app.runtime.upload_status(), app.runtime.kept().ok());
     let ready = storage.is_none() && surfaces.values().any(|s| !s.bundles.is_empty());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(serde_json::json!({
-        "ready": ready, "storage": storage, "spool": spool, "upload": upload, "surfaces": surfaces,
-    }))).into_response()
+    (
+        status,
+        Json(serde_json::json!({
+            "ready": ready, "storage": storage, "spool": spool, "upload": upload, "surfaces": surfaces,
+        })),
+    )
+        .into_response()
 }
 
 async fn render_metrics(State(app): State<App>) -> Response {

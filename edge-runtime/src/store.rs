@@ -227,8 +227,8 @@ impl Store {
     }
 
     fn note<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, StoreError> {
-        let stored = self
-            .read(|transaction| Ok(transaction.open_table(NOTES)?.get(name)?.map(|bytes| bytes.value().to_vec())))?;
+        let stored =
+            self.read(|transaction| Ok(transaction.open_table(NOTES)?.get(name)?.map(|bytes| bytes.value().to_vec())))?;
         let decode = |bytes: Vec<u8>| codec::decode(&bytes, name).map_err(|source| self.codec_error(source));
         stored.map(decode).transpose()
     }

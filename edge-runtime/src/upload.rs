@@ -163,9 +163,8 @@ impl Uploader {
         let started = Instant::now();
         let size = piece.segment.len() as u64;
         let batch = name(&piece);
-        let body = compress(&piece.segment).map_err(|source| {
-            Failure::Here(SpoolError::Io { path: self.runtime.spool_folder(), source }.into())
-        })?;
+        let body = compress(&piece.segment)
+            .map_err(|source| Failure::Here(SpoolError::Io { path: self.runtime.spool_folder(), source }.into()))?;
         let sent = body.len() as u64;
         let token = client::token(&self.settings.token).map_err(Failure::Here)?;
         match self.client.post(&self.upload.installation, &batch, &token, body).await {

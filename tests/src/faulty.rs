@@ -109,9 +109,7 @@ impl<S: ObjectStore> ObjectStore for Faulty<S> {
                 self.inner.put_opts(location, part(&payload, random), options).await?;
                 Err(failed("it is written in part"))
             }
-            Some((Fault::SilentPart, random)) => {
-                self.inner.put_opts(location, part(&payload, random), options).await
-            }
+            Some((Fault::SilentPart, random)) => self.inner.put_opts(location, part(&payload, random), options).await,
         }
     }
 

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use edge_runtime::host::Limits;
@@ -205,7 +205,11 @@ fn batch<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<u8> {
     zstd::encode_all(&spool::segment_of(entries)[..], 3).unwrap()
 }
 
-async fn collector(folder: &Path, objects: Objects, settings: Settings) -> Result<Collector, trainer::collect::CollectError> {
+async fn collector(
+    folder: &Path,
+    objects: Objects,
+    settings: Settings,
+) -> Result<Collector, trainer::collect::CollectError> {
     let trust = std::fs::read(folder.join("keys/root.json")).unwrap();
     Collector::open(objects, folder.join("registry").to_str().unwrap(), &trust, settings).await
 }
@@ -255,6 +259,12 @@ async fn drained(folder: &Path, edge: &Edge) {
     }
 }
 
+/// How many commits a store has.
+fn commits(folder: &Path) -> u64 {
+    let last = |commits: std::fs::ReadDir| commits.filter_map(|c| c.ok()?.file_name().to_str()?.parse().ok()).max();
+    std::fs::read_dir(folder.join("store/commits")).ok().and_then(last).map_or(0, |last: u64| last + 1)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_or_doubled_when_either_side_is_killed() {
     let folder = published();
@@ -272,24 +282,26 @@ async fn nothing_acknowledged_is_lost_or_doubled_when_either_side_is_killed() {
             })
             .collect();
         let started = Instant::now();
-        let (kills, mut killed) = (1 + random.below(3), 0);
-        let mut next = 1 + random.below(20);
+        let kills = 1 + random.below(3);
         let mut of_edge = false;
-        // The collector is killed some times under load, and the edge as the last one in every second round.
-        while killed < kills && !of_edge {
-            assert!(started.elapsed() < PATIENCE, "the edge acknowledges nothing");
-            if count.load(Ordering::Relaxed) >= next {
-                killed += 1;
-                next += 1 + random.below(30);
-                of_edge = killed == kills && round % 2 == 0;
-                if of_edge {
-                    edge.sigkill();
-                } else {
-                    collector.sigkill();
-                    collector = Process::start(folder, &address);
-                }
+        // The collector is killed some times under load, and the edge as the last one in every second round:
+        // at a moment when the clients have heard some answers, or the store has some commits more.
+        for kill in 1..=kills {
+            let more = 1 + random.below(12);
+            let by_commits = random.below(2) == 0;
+            let so_far = || if by_commits { commits(folder) } else { count.load(Ordering::Relaxed) };
+            let moment = so_far() + more;
+            while so_far() < moment {
+                assert!(started.elapsed() < PATIENCE, "nothing is acknowledged, or nothing compacted");
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
+            of_edge = kill == kills && round % 2 == 0;
+            if of_edge {
+                edge.sigkill();
+            } else {
+                collector.sigkill();
+                collector = Process::start(folder, &address);
+            }
         }
         stop.store(true, Ordering::Relaxed);
         for client in clients {

@@ -107,7 +107,8 @@ async fn posted(answer: (u16, &'static str, &'static str)) -> Result<(), Refusal
 #[tokio::test]
 async fn only_an_answer_that_names_the_batch_is_an_acknowledgement() {
     assert_eq!(posted((200, "", r#"{"batch":"BATCH","duplicate":false}"#)).await, Ok(()));
-    for (status, body) in [(200, "<html>welcome</html>"), (200, r#"{"batch":"other"}"#), (202, r#"{"batch":"BATCH"}"#)] {
+    for (status, body) in [(200, "<html>welcome</html>"), (200, r#"{"batch":"other"}"#), (202, r#"{"batch":"BATCH"}"#)]
+    {
         assert!(matches!(posted((status, "", body)).await, Err(Refusal::Other { .. })), "{status} {body}");
     }
     assert_eq!(posted((409, "", r#"{"code":"batch_reused"}"#)).await, Err(Refusal::Reused));

@@ -110,7 +110,8 @@ impl Collector {
         }
         let taken = gathered.batches.len() as u64;
         if taken > 0 {
-            let (objects, batches): (Vec<String>, Vec<log::Batch>) = std::mem::take(&mut gathered.batches).into_iter().unzip();
+            let (objects, batches): (Vec<String>, Vec<log::Batch>) =
+                std::mem::take(&mut gathered.batches).into_iter().unzip();
             let at = now_ms();
             let files = self.write(gathered, log.state(), at).await?;
             let Files { added, removed } = files;
@@ -232,13 +233,17 @@ impl Collector {
                 continue;
             }
             let of_group = |e: &&Entry| {
-                e.kind == Kind::Rows && e.surface.as_deref() == Some(&surface) && e.day == day && e.encoder == Some(encoder)
+                e.kind == Kind::Rows
+                    && e.surface.as_deref() == Some(&surface)
+                    && e.day == day
+                    && e.encoder == Some(encoder)
             };
             for small in self.to_merge(state, of_group) {
                 records.extend(warehouse::read_rows(&self.objects, &small.path).await?.records);
                 files.removed.push(small.path.clone());
             }
-            metrics::counter!("hearth_collect_requests_total", "surface" => surface.clone()).increment(records.len() as u64);
+            metrics::counter!("hearth_collect_requests_total", "surface" => surface.clone())
+                .increment(records.len() as u64);
             let path = format!("rows/{surface}/{day}/{}-{}.parquet", &encoder.to_string()[..16], Ulid::new());
             let ids: HashSet<Id> = records.iter().map(|r| request_id(&r.request)).collect();
             let entries = records.len() as u64;
@@ -271,8 +276,15 @@ impl Collector {
             let ids: HashSet<Id> = events.iter().filter_map(id_of).collect();
             let entries = events.len() as u64;
             let bytes = self.parquet(&path, move || self::events(events)).await?;
-            let entry =
-                Entry { kind: Kind::Events, surface: None, day, encoder: None, bytes: bytes.len() as u64, entries, path };
+            let entry = Entry {
+                kind: Kind::Events,
+                surface: None,
+                day,
+                encoder: None,
+                bytes: bytes.len() as u64,
+                entries,
+                path,
+            };
             self.add(entry, bytes, ids, &mut files).await?;
         }
         self.put_aside(gathered.refused, at, &mut files).await?;
@@ -336,7 +348,9 @@ impl Collector {
         for folder in ["rows", "events", "quarantine"] {
             for (object, _) in self.objects.list(folder).await? {
                 let stem = object.rsplit('/').next().and_then(|name| name.split('.').next()).unwrap_or_default();
-                let Some(made) = stem.rsplit('-').next().and_then(|ulid| Ulid::from_string(ulid).ok()) else { continue };
+                let Some(made) = stem.rsplit('-').next().and_then(|ulid| Ulid::from_string(ulid).ok()) else {
+                    continue;
+                };
                 let is_named = state.files.contains_key(&object)
                     || object.strip_suffix(".json").is_some_and(|o| state.files.contains_key(&format!("{o}.spool")));
                 let is_old = match state.removed.get(&object) {

@@ -34,7 +34,12 @@ struct Line<'a> {
 
 impl Collector {
     /// Puts entries aside, if there are any.
-    pub(super) async fn put_aside(&self, refused: Vec<Refused>, at: i64, files: &mut Files) -> Result<(), CollectError> {
+    pub(super) async fn put_aside(
+        &self,
+        refused: Vec<Refused>,
+        at: i64,
+        files: &mut Files,
+    ) -> Result<(), CollectError> {
         if refused.is_empty() {
             return Ok(());
         }

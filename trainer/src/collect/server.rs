@@ -189,7 +189,9 @@ impl IntoResponse for ServerError {
             ServerError::Header(name) => format!("send the header `{name}`"),
             ServerError::Encoding => "send a segment of a spool with `Content-Encoding: zstd`".into(),
             ServerError::Accept(error) => error.to_string(),
-            ServerError::NotFound | ServerError::Method => "a collector answers `POST /v1/logs`; see docs/data.md".into(),
+            ServerError::NotFound | ServerError::Method => {
+                "a collector answers `POST /v1/logs`; see docs/data.md".into()
+            }
         };
         let mut response = Problem::new(status, code, title, detail).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -54,7 +54,8 @@ impl Tokens {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let refuse = |reason: &str| TokensError::Line { path: path.to_owned(), line: at + 1, reason: reason.into() };
+            let refuse =
+                |reason: &str| TokensError::Line { path: path.to_owned(), line: at + 1, reason: reason.into() };
             let (name, digest) = line.split_once(char::is_whitespace).ok_or_else(|| refuse("there is no digest"))?;
             let digest = digest.trim().parse().map_err(|_| refuse("the second word is no SHA-256"))?;
             known.push((name.to_owned(), digest));
@@ -85,11 +86,10 @@ mod tests {
         let write = |text: &str| std::fs::write(&path, text).expect("the file is written");
         write(&format!("# edges\n\nparis {}\nrome\t{}\n", Digest::of(b"one"), Digest::of(b"two")));
         let tokens = Tokens::read(&path).expect("these are tokens");
-        assert_eq!([tokens.name_of("one"), tokens.name_of("two"), tokens.name_of("three")], [
-            Some("paris"),
-            Some("rome"),
-            None
-        ]);
+        assert_eq!(
+            [tokens.name_of("one"), tokens.name_of("two"), tokens.name_of("three")],
+            [Some("paris"), Some("rome"), None]
+        );
         assert_eq!(tokens.name_of(&Digest::of(b"one").to_string()), None, "the digest is no token");
         for (text, line) in [("paris", 1), ("#\nparis one", 2)] {
             write(text);

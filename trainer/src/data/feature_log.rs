@@ -194,9 +194,7 @@ impl Writer {
     /// # Errors
     /// A file that cannot be written.
     pub fn push(&mut self, record: Record) -> Result<(), FeatureLogError> {
-        self.rows
-            .push(record)
-            .map_err(|source| FeatureLogError::Parquet { path: self.temporary.clone(), source })
+        self.rows.push(record).map_err(|source| FeatureLogError::Parquet { path: self.temporary.clone(), source })
     }
 
     /// Ends the file and gives it its name.

@@ -143,7 +143,9 @@ impl Warehouse {
         let bytes = self.objects.get(&object, MAX_FILE).await?;
         match Digest::of(&bytes) == digest {
             true => Ok(bytes.to_vec()),
-            false => Err(ObjectsError::Damaged { object, reason: "its bytes are not those its name says".into() }.into()),
+            false => {
+                Err(ObjectsError::Damaged { object, reason: "its bytes are not those its name says".into() }.into())
+            }
         }
     }
 

@@ -273,9 +273,9 @@ fn seal(message: &impl Serialize) -> Bytes {
 
 /// A message; `None` where it is torn.
 fn open<T: DeserializeOwned>(object: &str, bytes: &[u8]) -> Result<Option<T>, ObjectsError> {
-    let whole = bytes.split_at_checked(65).filter(|(head, body)| {
-        head.last() == Some(&b'\n') && head[..64] == *Digest::of(body).to_string().as_bytes()
-    });
+    let whole = bytes
+        .split_at_checked(65)
+        .filter(|(head, body)| head.last() == Some(&b'\n') && head[..64] == *Digest::of(body).to_string().as_bytes());
     let Some((_, body)) = whole else { return Ok(None) };
     serde_json::from_slice(body)
         .map(Some)
