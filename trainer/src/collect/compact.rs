@@ -4,6 +4,7 @@
 //! new files, merges small ones into them, commits, and only then deletes the batches. A crash before the commit
 //! leaves files that nothing names, one after it batches that the log names; both are swept away later.
 
+use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};
 
@@ -153,8 +154,8 @@ impl Collector {
         for entry in &batch.entries {
             let spool::Entry::Rows(record) = entry else { continue };
             let Some(bundle) = record.bundle else { continue };
-            if !found.contains_key(&bundle) {
-                found.insert(bundle, self.bundles.find(bundle).await?);
+            if let Slot::Vacant(slot) = found.entry(bundle) {
+                slot.insert(self.bundles.find(bundle).await?);
             }
             if let Found::Judge(judge) = &found[&bundle]
                 && record.tables != judge.own_tables
@@ -220,8 +221,8 @@ impl Collector {
         let mut days: BTreeMap<(String, Day), HashSet<Id>> = BTreeMap::new();
         for ((surface, day, encoder), mut records) in gathered.rows {
             let seen = match days.entry((surface.clone(), day)) {
-                std::collections::btree_map::Entry::Occupied(seen) => seen.into_mut(),
-                std::collections::btree_map::Entry::Vacant(seen) => {
+                Slot::Occupied(seen) => seen.into_mut(),
+                Slot::Vacant(seen) => {
                     let of_day = |e: &&Entry| e.surface.as_deref() == Some(&surface) && e.day == day;
                     seen.insert(self.ids_in(state, Kind::Rows, of_day).await?)
                 }

@@ -3,6 +3,7 @@
 //! Rows, impressions and interactions come from the spool, each once; encoders and snapshots from the cached bundles.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 use std::path::{Path, PathBuf};
 
 use edge_runtime::spool::{self, SpoolError};
@@ -95,11 +96,14 @@ impl EdgeLog {
         let mut aligned: BTreeMap<Digest, Option<Vec<usize>>> = BTreeMap::new();
         for mut record in records {
             if record.encoder != hash {
-                if !aligned.contains_key(&record.encoder) {
-                    let older = FeatureLog { encoder: encoder(record.encoder)?, records: Vec::new() };
-                    aligned.insert(record.encoder, older.align(&log.encoder).ok());
-                }
-                let Some(Some(aligned)) = aligned.get(&record.encoder) else { continue };
+                let aligned = match aligned.entry(record.encoder) {
+                    Slot::Occupied(slot) => slot.into_mut(),
+                    Slot::Vacant(slot) => {
+                        let older = FeatureLog { encoder: encoder(record.encoder)?, records: Vec::new() };
+                        slot.insert(older.align(&log.encoder).ok())
+                    }
+                };
+                let Some(aligned) = aligned else { continue };
                 let columns = &record.rows.values.columns;
                 let picked: Vec<Column> = aligned.iter().filter_map(|&k| columns.get(k).cloned()).collect();
                 record.rows.values.columns = picked;

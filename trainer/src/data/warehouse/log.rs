@@ -170,7 +170,7 @@ impl Log {
     /// A store that fails; nothing is lost then.
     pub async fn checkpoint(&self) -> Result<(), ObjectsError> {
         let next = self.state.next;
-        if next == 0 || next % CHECKPOINT_EVERY != 0 {
+        if next == 0 || !next.is_multiple_of(CHECKPOINT_EVERY) {
             return Ok(());
         }
         let object = checkpoint_path(next);
