@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_runtime::host::Limits;
-use edge_runtime::runtime::{Runtime, Settings};
+use edge_runtime::runtime::{Keep, Runtime, Settings};
 use edge_runtime::spool;
 use hearth_tests::binary::trainer_ok;
 use hearth_tests::world;
@@ -29,6 +29,7 @@ async fn a_model_is_trained_and_judged_on_what_an_edge_logged() {
         state: folder.join("state"),
         limits: Limits { call: Duration::from_secs(10), ..Limits::serving() },
         spool: spool::Settings::default(),
+        keep: Keep::default(),
     };
     let runtime = Arc::new(Runtime::open(settings).await.unwrap());
     runtime.poll().await;

@@ -15,6 +15,7 @@ mod keys;
 mod publish;
 mod replay;
 mod run;
+mod serve;
 mod simulate;
 mod tables;
 pub mod terminal;
@@ -80,5 +81,6 @@ commands! { Cli:
     Publish(publish::Publish),
     Tables(tables::Tables),
     Run(run::RunAll),
+    Serve(serve::Serve),
     Engine(engine::Engine),
 }

@@ -2,10 +2,12 @@
 //!
 //! A DATA folder ([`store`]) is made by [`import`] or [`simulate`]; [`replay`] drives it through the engine into a
 //! feature log ([`feature_log`]), and [`labels`] say what people did with what they were shown ([`labelled`]).
+//! What edges upload is kept in a store ([`warehouse`]); [`build`] joins what is larger than memory.
 //! What is in the data is said by its [`statistics`], what should be by a [`schema`], and whether it is by [`validation`].
 
 pub mod build;
 pub mod compare;
+pub mod collected;
 pub mod edge_log;
 pub mod feature_log;
 pub mod import;
@@ -23,3 +25,4 @@ mod taxi;
 pub mod validation;
 pub mod vectors;
 mod whole_file;
+pub mod warehouse;

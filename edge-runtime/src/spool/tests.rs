@@ -22,7 +22,7 @@ fn what_is_written_is_read_over_segments_and_restarts() {
     let small = Settings { segment_bytes: 200, ..Settings::default() };
     write(folder.path(), &[entry(1), entry(2), entry(3)], small);
     write(folder.path(), &[entry(4), entry(2)], small);
-    assert!(segments(folder.path()).unwrap().len() > 1);
+    assert!(segments::list(folder.path()).unwrap().len() > 1);
     assert_eq!(entries(folder.path()), [entry(1), entry(2), entry(3), entry(4), entry(2)]);
     let contents = read(folder.path()).unwrap();
     assert_eq!((contents.interactions.len(), contents.duplicates), (4, 1));
@@ -35,7 +35,7 @@ fn what_is_written_is_read_over_segments_and_restarts() {
 fn a_torn_end_is_cut_at_every_byte_and_writing_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[entry(1), entry(2)], Settings::default());
-    let path = segments(folder.path()).unwrap().pop().unwrap().1;
+    let path = segments::list(folder.path()).unwrap().pop().unwrap().path;
     let whole = std::fs::read(&path).unwrap();
     let first = read_from(folder.path(), Position::default()).unwrap()[0].1.offset as usize;
     for cut in first..whole.len() {
@@ -49,7 +49,7 @@ fn a_torn_end_is_cut_at_every_byte_and_writing_goes_on() {
 fn corruption_before_the_end_is_an_error_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[entry(1), entry(2)], Settings::default());
-    let path = segments(folder.path()).unwrap().pop().unwrap().1;
+    let path = segments::list(folder.path()).unwrap().pop().unwrap().path;
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[HEADER + 12] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
@@ -63,7 +63,7 @@ fn corruption_before_the_end_is_an_error_with_its_place() {
 fn a_damaged_length_is_no_torn_end() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[entry(1), entry(2), entry(3)], Settings::default());
-    let path = segments(folder.path()).unwrap().pop().unwrap().1;
+    let path = segments::list(folder.path()).unwrap().pop().unwrap().path;
     let mut bytes = std::fs::read(&path).unwrap();
     // The first frame now seems to reach beyond the file, over the two entries behind it.
     bytes[HEADER + 2] = 1;
@@ -78,7 +78,7 @@ fn only_the_last_segment_may_be_torn() {
     let folder = tempfile::tempdir().unwrap();
     let small = Settings { segment_bytes: 100, ..Settings::default() };
     write(folder.path(), &[entry(1), entry(2), entry(3), entry(4)], small);
-    let path = segments(folder.path()).unwrap()[0].1.clone();
+    let path = segments::list(folder.path()).unwrap()[0].path.clone();
     let bytes = std::fs::read(&path).unwrap();
     for length in [bytes.len() - 1, 0] {
         std::fs::write(&path, &bytes[..length]).unwrap();

@@ -13,7 +13,7 @@ use arrow_schema::DataType;
 use datafusion::prelude::SessionContext;
 use serde::Serialize;
 
-use super::feature_log::{FeatureLogError, ROWS, RowsFile, VALUE_PREFIX, whole_number};
+use super::feature_log::{self, FeatureLogError, ROWS, VALUE_PREFIX, whole_number};
 use super::query::{self, QueryError, Resources, quoted_name};
 
 /// What two logs have in common and what not.
@@ -158,7 +158,7 @@ struct Side {
 impl Side {
     async fn register(session: &SessionContext, table: &str, folder: &Path) -> Result<Side, CompareError> {
         let file: PathBuf = folder.join(ROWS);
-        let schema = super::feature_log::schema(&RowsFile::open(&file)?.encoder);
+        let schema = feature_log::schema(&feature_log::open(&file)?.encoder);
         let rows = query::parquet(session, &[file], Some(&schema)).await?;
         session.register_table(table, rows.into_view()).map_err(QueryError::doing("cannot read the log"))?;
         let features = schema.fields().iter().filter_map(|field| {

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,8 +21,10 @@ use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::ChunkReader;
 use shared_features::column::{Categories, Column, Kind, TagSets, Vectors};
 use shared_features::digest::Digest;
 use shared_features::encoder::{Encoder, EncoderError, Values};
@@ -94,7 +97,12 @@ pub enum FeatureLogError {
 pub struct Writer {
     path: PathBuf,
     temporary: PathBuf,
-    parquet: ArrowWriter<File>,
+    rows: RowsWriter<File>,
+}
+
+/// Writes rows as Parquet.
+pub struct RowsWriter<W: Write + Send> {
+    parquet: ArrowWriter<W>,
     kinds: Vec<Kind>,
     names: Vec<String>,
     waiting: Vec<Record>,
@@ -107,9 +115,9 @@ impl FeatureLog {
     /// # Errors
     /// A folder without a readable log.
     pub fn read(folder: &Path) -> Result<FeatureLog, FeatureLogError> {
-        let file = RowsFile::open(&folder.join(ROWS))?;
-        let mut log = FeatureLog { encoder: file.encoder.clone(), records: Vec::new() };
-        file.read(|_| Some(()), &mut log.records)?;
+        let rows = open(&folder.join(ROWS))?;
+        let mut log = FeatureLog { encoder: rows.encoder.clone(), records: Vec::new() };
+        rows.read(|_| Some(()), &mut log.records)?;
         Ok(log)
     }
 
@@ -145,20 +153,36 @@ impl FeatureLog {
     }
 }
 
-/// A Parquet file of rows, opened.
-pub(super) struct RowsFile {
+/// Opens a file of rows.
+pub(super) fn open(path: &Path) -> Result<RowsFile<File>, FeatureLogError> {
+    let file = File::open(path).map_err(|source| FeatureLogError::Io { path: path.to_owned(), source })?;
+    RowsFile::open(file, path)
+}
+
+/// Reads rows; `path` names them in errors.
+///
+/// # Errors
+/// Bytes that are no feature log.
+pub fn read_rows<R: ChunkReader + 'static>(rows: R, path: &Path) -> Result<FeatureLog, FeatureLogError> {
+    let rows = RowsFile::open(rows, path)?;
+    let mut log = FeatureLog { encoder: rows.encoder.clone(), records: Vec::new() };
+    rows.read(|_| Some(()), &mut log.records)?;
+    Ok(log)
+}
+
+/// Rows in Parquet, opened.
+pub(super) struct RowsFile<R: ChunkReader> {
     path: PathBuf,
     /// What read the values.
     pub(super) encoder: Encoder,
-    builder: ParquetRecordBatchReaderBuilder<File>,
+    builder: ParquetRecordBatchReaderBuilder<R>,
 }
 
-impl RowsFile {
-    /// Opens a file and reads which encoder it is of.
-    pub(super) fn open(path: &Path) -> Result<RowsFile, FeatureLogError> {
+impl<R: ChunkReader + 'static> RowsFile<R> {
+    /// Reads which encoder rows are of; `path` names them in errors.
+    pub(super) fn open(rows: R, path: &Path) -> Result<RowsFile<R>, FeatureLogError> {
         let path = path.to_owned();
-        let file = File::open(&path).map_err(|source| FeatureLogError::Io { path: path.clone(), source })?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+        let builder = ParquetRecordBatchReaderBuilder::try_new(rows)
             .map_err(|source| FeatureLogError::Parquet { path: path.clone(), source })?;
         let metadata = builder.metadata().file_metadata().key_value_metadata();
         let encoder = metadata
@@ -204,12 +228,9 @@ impl Writer {
         let io = |source| FeatureLogError::Io { path: temporary.clone(), source };
         std::fs::create_dir_all(folder).map_err(io)?;
         let file = File::create(&temporary).map_err(io)?;
-        let kinds = kinds(encoder);
-        let names: Vec<String> = encoder.features.iter().map(|f| f.name.clone()).collect();
-        let schema = batch_of(&[], &names, &kinds).schema();
-        let parquet = ArrowWriter::try_new(file, schema, Some(properties(encoder)))
+        let rows = RowsWriter::new(file, encoder)
             .map_err(|source| FeatureLogError::Parquet { path: temporary.clone(), source })?;
-        Ok(Writer { path, temporary, parquet, kinds, names, waiting: Vec::new(), waiting_rows: 0 })
+        Ok(Writer { path, temporary, rows })
     }
 
     /// Adds a record; records come in time order.
@@ -217,26 +238,56 @@ impl Writer {
     /// # Errors
     /// A file that cannot be written.
     pub fn push(&mut self, record: Record) -> Result<(), FeatureLogError> {
-        self.waiting_rows += record.rows.items.len();
-        self.waiting.push(record);
-        if self.waiting_rows >= ROWS_PER_BATCH { self.flush() } else { Ok(()) }
+        self.rows.push(record).map_err(|source| FeatureLogError::Parquet { path: self.temporary.clone(), source })
     }
 
     /// Ends the file and gives it its name.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn finish(mut self) -> Result<(), FeatureLogError> {
-        self.flush()?;
-        self.parquet.close().map_err(|source| FeatureLogError::Parquet { path: self.temporary.clone(), source })?;
+    pub fn finish(self) -> Result<(), FeatureLogError> {
+        self.rows.finish().map_err(|source| FeatureLogError::Parquet { path: self.temporary.clone(), source })?;
         std::fs::rename(&self.temporary, &self.path).map_err(|source| FeatureLogError::Io { path: self.path, source })
     }
+}
 
-    fn flush(&mut self) -> Result<(), FeatureLogError> {
+impl<W: Write + Send> RowsWriter<W> {
+    /// Starts a file of rows whose values an encoder has read.
+    ///
+    /// # Errors
+    /// A sink that cannot be written.
+    pub fn new(sink: W, encoder: &Encoder) -> Result<RowsWriter<W>, ParquetError> {
+        let kinds = kinds(encoder);
+        let names: Vec<String> = encoder.features.iter().map(|f| f.name.clone()).collect();
+        let schema = batch_of(&[], &names, &kinds).schema();
+        let parquet = ArrowWriter::try_new(sink, schema, Some(properties(encoder)))?;
+        Ok(RowsWriter { parquet, kinds, names, waiting: Vec::new(), waiting_rows: 0 })
+    }
+
+    /// Adds a record; records come in time order, and their values are what the encoder has read.
+    ///
+    /// # Errors
+    /// A sink that cannot be written.
+    pub fn push(&mut self, record: Record) -> Result<(), ParquetError> {
+        self.waiting_rows += record.rows.items.len();
+        self.waiting.push(record);
+        if self.waiting_rows >= ROWS_PER_BATCH { self.flush() } else { Ok(()) }
+    }
+
+    /// Ends the file; the sink.
+    ///
+    /// # Errors
+    /// A sink that cannot be written.
+    pub fn finish(mut self) -> Result<W, ParquetError> {
+        self.flush()?;
+        self.parquet.into_inner()
+    }
+
+    fn flush(&mut self) -> Result<(), ParquetError> {
         let batch = batch_of(&self.waiting, &self.names, &self.kinds);
         self.waiting.clear();
         self.waiting_rows = 0;
-        self.parquet.write(&batch).map_err(|source| FeatureLogError::Parquet { path: self.temporary.clone(), source })
+        self.parquet.write(&batch)
     }
 }
 

@@ -7,6 +7,7 @@ use shared_features::digest::Digest;
 use shared_features::spec::FeatureSpec;
 
 use crate::data::build::{self, BuildError, Dataset};
+use crate::data::collected::{self, CollectedError};
 use crate::data::edge_log::{self, EdgeLogError};
 use crate::data::feature_log::{FeatureLog, FeatureLogError};
 use crate::data::labels::Labels;
@@ -63,6 +64,9 @@ pub enum LabelledError {
         /// The DATASET folder.
         folder: PathBuf,
     },
+    /// A collected store.
+    #[error(transparent)]
+    Collected(#[from] CollectedError),
     /// Another surface's log.
     #[error("the log is of surface `{got}`, the spec of `{expected}`; pass the log that was replayed with this spec")]
     Surface {
@@ -74,7 +78,7 @@ pub enum LabelledError {
 }
 
 impl Labelled {
-    /// Reads a DATASET folder; or a LOG folder or the state folder of an edge, and labels its rows.
+    /// Reads a DATASET folder; or a LOG folder, the state folder of an edge or a collected store, and labels its rows.
     ///
     /// # Errors
     /// An unreadable folder, or another surface's log.
@@ -85,6 +89,9 @@ impl Labelled {
         let (log, events, true_relevance, digest) = if edge_log::is_state(folder) {
             let edge = edge_log::read(folder, spec.surface())?;
             (edge.log, edge.events, Vec::new(), edge.digest)
+        } else if let Some(store) = collected::store_at(folder) {
+            let collected = collected::read_all(&store, spec.surface())?;
+            (collected.log, collected.events, Vec::new(), collected.digest)
         } else {
             let data = Data::open(folder)?;
             (FeatureLog::read(folder)?, data.events, data.relevance, data.digest)

@@ -12,7 +12,7 @@ use shared_features::encoder::Encoder;
 use shared_features::spec::FeatureSpec;
 
 use super::{BuildError, Registered};
-use crate::data::feature_log::{self, FeatureLog, ROWS, RowsFile, whole_number};
+use crate::data::feature_log::{self, FeatureLog, ROWS, whole_number};
 use crate::data::query::{self, QueryError, quoted, quoted_name};
 use crate::data::replay;
 use crate::data::store::EVENTS;
@@ -100,7 +100,7 @@ pub(super) async fn register(
 fn groups(input: &Input) -> Result<Vec<Group>, BuildError> {
     let mut groups: BTreeMap<Digest, Group> = BTreeMap::new();
     for file in &input.rows {
-        let encoder = RowsFile::open(file)?.encoder;
+        let encoder = feature_log::open(file)?.encoder;
         let table = format!("rows_{}", groups.len());
         let group = groups.entry(encoder.hash()).or_insert_with(|| Group {
             encoder,

@@ -9,7 +9,7 @@ use shared_features::codec;
 use shared_features::digest::Digest;
 
 use super::{BuildError, DESCRIPTION, FORMAT, Report, days};
-use crate::data::feature_log::{FeatureLog, RowsFile};
+use crate::data::feature_log::{self, FeatureLog};
 
 /// A dataset in memory.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Dataset {
             if got != day.digest {
                 return Err(BuildError::Digest { path: file, got, expected: day.digest });
             }
-            let rows = RowsFile::open(&file)?;
+            let rows = feature_log::open(&file)?;
             encoder.get_or_insert_with(|| rows.encoder.clone());
             let grades = |batch: &arrow_array::RecordBatch| {
                 let column = batch.column_by_name("grade")?.as_primitive_opt::<UInt32Type>()?;
