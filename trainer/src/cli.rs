@@ -73,7 +73,6 @@ commands! { Cli:
     Data(data::Data),
     Simulate(simulate::Simulate),
     Replay(replay::Replay),
-    Data(data::Data),
     Train(train::Train),
     Vectors(vectors::Vectors),
     Bundle(bundle::Bundle),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use shared_features::digest::{Digest, Hasher};
 use shared_features::encoder::Encoder;
