@@ -20,8 +20,7 @@ fn json(text: &str) -> Value {
 /// Validates, and gives `feature kind` of each anomaly, with the exit code that belongs to them.
 #[track_caller]
 fn validated(folder: &Path, arguments: &[&str], code: i32) -> Vec<String> {
-    let Output { status, stdout, stderr } =
-        trainer(folder, &[&["data", "validate", "--json"], arguments].concat());
+    let Output { status, stdout, stderr } = trainer(folder, &[&["data", "validate", "--json"], arguments].concat());
     let stderr = String::from_utf8_lossy(&stderr);
     assert_eq!(status.code(), Some(code), "{}: {}{stderr}", arguments.join(" "), String::from_utf8_lossy(&stdout));
     let report = json(&String::from_utf8(stdout).unwrap());
@@ -77,7 +76,8 @@ fn day_to_day() {
     let cents = |_: u64, cells: &mut [String; 4]| cells[1] = format!("{:.0}", cells[1].parse::<f64>().unwrap() * 100.0);
     let found = wrong(&cents);
     assert!(found.contains(&"fare UNEXPECTED_DATA_TYPE".to_owned()), "{found:?}");
-    let hundred = |_: u64, cells: &mut [String; 4]| cells[1] = format!("{:.1}", cells[1].parse::<f64>().unwrap() * 100.0);
+    let hundred =
+        |_: u64, cells: &mut [String; 4]| cells[1] = format!("{:.1}", cells[1].parse::<f64>().unwrap() * 100.0);
     assert_eq!(wrong(&hundred), ["fare UNIT_CHANGED"]);
     let later = |_: u64, cells: &mut [String; 4]| cells[0] = ((cells[0].parse::<u32>().unwrap() + 6) % 24).to_string();
     assert_eq!(wrong(&later), ["hour TIME_ZONE_SHIFTED"]);
@@ -94,7 +94,8 @@ fn day_to_day() {
 
     // In words, for people.
     day(&folder.join("wrong.csv"), 8_000, 2, &hundred);
-    let output = trainer(folder, &["data", "validate", "wrong.csv", "--schema", "schema.toml", "--previous", "monday.json"]);
+    let output =
+        trainer(folder, &["data", "validate", "wrong.csv", "--schema", "schema.toml", "--previous", "monday.json"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("error: fare: Numbers in another unit (UNIT_CHANGED)"), "{text}");
     assert!(text.contains("are 100 times those of previous") && text.contains("1 errors, 0 warnings"), "{text}");
@@ -107,7 +108,7 @@ fn a_schema_is_changed_in_place_and_speaks_both_formats() {
     day(&folder.join("monday.csv"), 500, 1, &|_, _| {});
     trainer_ok(folder, &["data", "schema", "infer", "monday.csv", "--out", "schema.toml"]);
     let text = fs::read_to_string(folder.join("schema.toml")).unwrap();
-    fs::write(folder.join("schema.toml"), format!("# Of the trips.\n{text}")).unwrap();
+    fs::write(folder.join("schema.toml"), format!("# Of the trips.\n\n# When.\n{text}")).unwrap();
     let set = ["data", "schema", "set", "schema.toml"];
     let changes = [
         "default_environment=[\"TRAINING\", \"SERVING\"]",
@@ -117,9 +118,14 @@ fn a_schema_is_changed_in_place_and_speaks_both_formats() {
         "feature.payment.drift.infinity_norm=0.01",
     ];
     trainer_ok(folder, &[&set[..], &changes].concat());
-    assert!(fs::read_to_string(folder.join("schema.toml")).unwrap().starts_with("# Of the trips.\n"));
+    let text = fs::read_to_string(folder.join("schema.toml")).unwrap();
+    let top = "# Of the trips.\n\ndefault_environment = [\"TRAINING\", \"SERVING\"]\n\n# When.\n[feature.hour]\n";
+    assert!(text.starts_with(top), "{text}");
     let shown = trainer_ok(folder, &["data", "schema", "show", "schema.toml"]);
-    assert!(shown.contains("min_domain_mass 0.9, drift.infinity_norm 0.01") && shown.contains("not in SERVING"), "{shown}");
+    assert!(
+        shown.contains("min_domain_mass 0.9, drift.infinity_norm 0.01") && shown.contains("not in SERVING"),
+        "{shown}"
+    );
     let refused = trainer_fails(folder, &[&set[..], &["feature.fare.color=red"]].concat());
     assert!(refused.contains("unknown field `color`"), "{refused}");
 
@@ -140,9 +146,11 @@ fn a_feature_log_has_its_features_statistics_and_slices() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     simulate(folder, 200, 60, 14, 1, "data");
-    let replayed = trainer_ok(folder, &["replay", "--data", "data", "--spec", &spec("podcasts"), "--out", "log", "--json"]);
+    let replayed =
+        trainer_ok(folder, &["replay", "--data", "data", "--spec", &spec("podcasts"), "--out", "log", "--json"]);
     let rows = json(&replayed)["rows"].clone();
-    let statistics = json(&trainer_ok(folder, &["data", "stats", "log", "--slice", "device", "--out", "log.json", "--json"]));
+    let statistics =
+        json(&trainer_ok(folder, &["data", "stats", "log", "--slice", "device", "--out", "log.json", "--json"]));
     let slices = statistics["slices"].as_array().unwrap();
     assert_eq!(slices[0]["rows"], rows);
     let in_slices: u64 = slices[1..].iter().map(|slice| slice["rows"].as_u64().unwrap()).sum();

@@ -140,6 +140,9 @@ impl Edited {
                 }
             }
         }
+        if parents.is_empty() && !before.contains_key(last.get()) {
+            keep_heading(&mut self.document, last.get());
+        }
         if let Err(source) = self.schema() {
             self.document = before;
             return Err(EditError::Refused { change: change.into(), source: Box::new(source) });
@@ -168,6 +171,31 @@ impl Edited {
             .map_err(|source| SchemaError::Io { path: self.path.clone(), source })?;
         Ok(())
     }
+}
+
+/// Keeps a comment at the top, set off by an empty line, above a new first setting, which TOML puts before all tables.
+fn keep_heading(document: &mut DocumentMut, key: &str) {
+    let root = document.as_table_mut();
+    if root.iter().any(|(name, item)| name != key && item.is_value()) {
+        return;
+    }
+    let Some(first) = first_table(root) else { return };
+    let prefix = first.decor().prefix().and_then(|p| p.as_str()).unwrap_or_default().to_owned();
+    let (heading, rest) = match prefix.rfind("\n\n") {
+        Some(end) => (&prefix[..end + 2], &prefix[end + 2..]),
+        None => ("", prefix.trim_start_matches('\n')),
+    };
+    first.decor_mut().set_prefix(format!("\n{rest}"));
+    if let Some(mut key) = root.key_mut(key) {
+        key.leaf_decor_mut().set_prefix(heading);
+    }
+}
+
+/// The table whose header is the first in the file.
+fn first_table(table: &mut Table) -> Option<&mut Table> {
+    let (_, item) = table.iter_mut().find(|(_, item)| item.is_table())?;
+    let inner = item.as_table_mut()?;
+    if inner.is_implicit() && inner.iter().any(|(_, item)| item.is_table()) { first_table(inner) } else { Some(inner) }
 }
 
 /// A table a feature and a domain, inline what is in them, and a line a string of a domain.

@@ -65,33 +65,63 @@ fn push<T: ArrowPrimitiveType>(array: &dyn Array, to: &mut Vec<f64>, number: imp
     }
 }
 
-/// Shows the strings of a flat column, without its nulls, with how often they occur in a row of equal ones
-/// and whether they are known to be UTF-8.
+/// Shows the strings of a flat column, without its nulls, with how often they occur and whether they are known to be
+/// UTF-8; a dictionary's each once.
 pub(super) fn each_string(array: &dyn Array, show: &mut dyn FnMut(&[u8], u64, bool)) {
-    match array.data_type() {
-        DataType::Utf8 => array.as_string::<i32>().iter().flatten().for_each(|s| show(s.as_bytes(), 1, true)),
-        DataType::LargeUtf8 => array.as_string::<i64>().iter().flatten().for_each(|s| show(s.as_bytes(), 1, true)),
-        DataType::Utf8View => array.as_string_view().iter().flatten().for_each(|s| show(s.as_bytes(), 1, true)),
-        DataType::Binary => array.as_binary::<i32>().iter().flatten().for_each(|s| show(s, 1, false)),
-        DataType::LargeBinary => array.as_binary::<i64>().iter().flatten().for_each(|s| show(s, 1, false)),
-        DataType::BinaryView => array.as_binary_view().iter().flatten().for_each(|s| show(s, 1, false)),
-        DataType::Dictionary(..) => {
-            let Some(dictionary) = array.as_any_dictionary_opt() else { return };
-            let mut times = vec![0u64; dictionary.values().len()];
-            if times.is_empty() {
-                return;
-            }
-            let nulls = dictionary.keys().logical_nulls();
-            for (row, key) in dictionary.normalized_keys().into_iter().enumerate() {
-                if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
-                    times[key] += 1;
-                }
-            }
-            for (key, times) in times.into_iter().enumerate().filter(|&(_, times)| times > 0) {
-                each_string(&dictionary.values().slice(key, 1), &mut |value, _, valid| show(value, times, valid));
+    let Some(dictionary) = array.as_any_dictionary_opt() else {
+        return rows_of_strings(array, &mut |_, value, valid| show(value, 1, valid));
+    };
+    let mut times = vec![0u64; dictionary.values().len()];
+    keys(array, &mut |_, key| times[key] += 1);
+    rows_of_strings(dictionary.values(), &mut |key, value, valid| {
+        if times[key] > 0 {
+            show(value, times[key], valid);
+        }
+    });
+}
+
+/// Shows the rows of a flat column that have a string, with it, and whether it is known to be UTF-8.
+pub(super) fn rows_of_strings(array: &dyn Array, show: &mut dyn FnMut(usize, &[u8], bool)) {
+    fn rows<'a, T: AsRef<[u8]> + ?Sized + 'a>(
+        values: impl Iterator<Item = Option<&'a T>>,
+        valid: bool,
+        show: &mut dyn FnMut(usize, &[u8], bool),
+    ) {
+        for (row, value) in values.enumerate() {
+            if let Some(value) = value {
+                show(row, value.as_ref(), valid);
             }
         }
+    }
+    match array.data_type() {
+        DataType::Utf8 => rows(array.as_string::<i32>().iter(), true, show),
+        DataType::LargeUtf8 => rows(array.as_string::<i64>().iter(), true, show),
+        DataType::Utf8View => rows(array.as_string_view().iter(), true, show),
+        DataType::Binary => rows(array.as_binary::<i32>().iter(), false, show),
+        DataType::LargeBinary => rows(array.as_binary::<i64>().iter(), false, show),
+        DataType::BinaryView => rows(array.as_binary_view().iter(), false, show),
+        DataType::Dictionary(..) => {
+            let Some(dictionary) = array.as_any_dictionary_opt() else { return };
+            let mut values: Vec<Option<(Vec<u8>, bool)>> = vec![None; dictionary.values().len()];
+            rows_of_strings(dictionary.values(), &mut |key, value, valid| values[key] = Some((value.to_vec(), valid)));
+            keys(array, &mut |row, key| {
+                if let Some((value, valid)) = &values[key] {
+                    show(row, value, *valid);
+                }
+            });
+        }
         _ => {}
+    }
+}
+
+/// Shows the rows of a dictionary column that have a key, with it.
+fn keys(array: &dyn Array, show: &mut dyn FnMut(usize, usize)) {
+    let Some(dictionary) = array.as_any_dictionary_opt().filter(|d| !d.values().is_empty()) else { return };
+    let nulls = dictionary.keys().nulls();
+    for (row, key) in dictionary.normalized_keys().into_iter().enumerate() {
+        if nulls.is_none_or(|nulls| nulls.is_valid(row)) {
+            show(row, key);
+        }
     }
 }
 

@@ -95,7 +95,11 @@ impl Sketch {
         while at < self.levels.len() {
             if self.levels[at].waiting.len() >= self.capacity {
                 let level = &mut self.levels[at];
-                level.waiting.sort_unstable();
+                match at {
+                    0 => level.waiting.sort_unstable(),
+                    // Higher levels are runs in order, which this one merges.
+                    _ => level.waiting.sort(),
+                }
                 // An odd number too many stays where it is.
                 let keep = level.waiting.len() % 2;
                 let rest = level.waiting.split_off(level.waiting.len() - keep);

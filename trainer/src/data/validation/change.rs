@@ -241,20 +241,25 @@ fn shares(of: &StringStatistics) -> Shares {
     }
 }
 
-/// The greatest difference of a string's share in terms of what chance explains, and the string.
+/// The greatest difference of a string's share that chance does not explain, or else that it does; and the string.
 fn category_distance(now: &Shares, then: &Shares) -> Option<(Distance, String)> {
     if now.all == 0 || then.all == 0 {
         return None;
     }
     let unlisted = now.unlisted as f64 / now.all as f64 + then.unlisted as f64 / then.all as f64;
-    let mut worst: Option<(f64, Distance, &String)> = None;
+    let mut worst: Option<(bool, Distance, &String)> = None;
     for value in now.counts.keys().chain(then.counts.keys()) {
         let count = |of: &Shares| of.counts.get(value).copied().unwrap_or(0);
-        let Distance { value: difference, chance } = share_distance((count(now), now.all), (count(then), then.all))?;
-        let distance = Distance { value: libm::fabs(difference), chance: chance + unlisted };
-        let excess = distance.value - distance.chance;
-        if worst.is_none_or(|(most, ..)| excess > most) {
-            worst = Some((excess, distance, value));
+        let difference = share_distance((count(now), now.all), (count(then), then.all))?;
+        let distance = Distance { value: libm::fabs(difference.value), chance: difference.chance + unlisted };
+        let surprises = distance.value > distance.chance;
+        let is_worse = |(other, most, _): (bool, Distance, &String)| match (surprises, other) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => distance.value > most.value,
+        };
+        if worst.is_none_or(is_worse) {
+            worst = Some((surprises, distance, value));
         }
     }
     worst.map(|(_, distance, value)| (distance, value.clone()))
