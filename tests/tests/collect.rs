@@ -22,7 +22,7 @@ use shared_features::event::{Candidate, Event, ImpressionEvent, InteractionEvent
 use shared_features::feature_log::Record;
 use shared_features::random::Random;
 use tokio::sync::Mutex;
-use trainer::collect::{AcceptError, Accepted, Collector, Settings};
+use trainer::collect::{AcceptError, Accepted, Collector, Round, Settings, Status};
 use trainer::data::warehouse::{Day, Objects, Warehouse};
 
 /// Clients at a time.
@@ -334,7 +334,7 @@ async fn a_store_that_fails_stalls_and_writes_in_part_loses_and_doubles_nothing(
         let place = folder.join("store").join(round.to_string());
         std::fs::create_dir_all(&place).unwrap();
         let local = LocalFileSystem::new_with_prefix(&place).unwrap();
-        let percent = 5 + random.below(30);
+        let percent = 15 + random.below(25);
         let stall = Duration::from_millis(150);
         let faulty = Arc::new(Faulty::new(local, &format!("{seed} {round}"), percent, stall));
         let objects = Objects::over(faulty.clone(), "faulty", Duration::from_millis(50));
@@ -370,8 +370,12 @@ async fn a_store_that_fails_stalls_and_writes_in_part_loses_and_doubles_nothing(
         faulty.calm();
         // What was late has come now.
         tokio::time::sleep(stall * 2).await;
-        while collector.compact().await.unwrap().more {}
-        assert_eq!(collector.status().unreadable, 0);
+        let started = Instant::now();
+        // A machine that is busy may still stall longer than the store's patience.
+        while !matches!(collector.compact().await, Ok(Round { batches: 0, more: false })) {
+            assert!(started.elapsed() < PATIENCE, "{:?}", collector.status());
+        }
+        assert_eq!(collector.status(), Status::default());
         let found = Warehouse::of(objects.clone()).await.unwrap();
         let stored = stored(&found).await;
         let known = ids(&entries);
@@ -380,7 +384,7 @@ async fn a_store_that_fails_stalls_and_writes_in_part_loses_and_doubles_nothing(
         exactly_once("impressions", &known.impressions, &stored.impressions);
         exactly_once("interactions", &known.interactions, &stored.interactions);
         assert_eq!(objects.list("batches").await.unwrap(), [], "compacted batches are deleted");
-        assert!(faulty.faults() > 10 && failures > 0, "the store was too good");
+        assert!(faulty.faults() > 0 && failures > 0, "the store was too good");
     }
 }
 
@@ -565,4 +569,82 @@ async fn a_spool_that_is_full_drops_the_oldest_and_says_so() {
     let known = known.lock().await;
     let lost = known.requests.iter().filter(|id| !stored.requests.contains_key(*id)).count() as u64;
     assert!(lost > 0 && lost <= dropped(&last), "{lost} requests are lost, {} entries were dropped", dropped(&last));
+}
+
+/// A batch as it came: the edge's name, its own, and its bytes.
+type Came = (String, String, Vec<u8>);
+
+/// A collector that writes down what comes, and acknowledges it only once it is told to.
+async fn witness() -> (String, Arc<std::sync::Mutex<Vec<Came>>>, Arc<AtomicBool>) {
+    use axum::body::Bytes;
+    use axum::http::{HeaderMap, StatusCode};
+    let (came, answers): (Arc<std::sync::Mutex<Vec<Came>>>, Arc<AtomicBool>) = Default::default();
+    let (log, willing) = (came.clone(), answers.clone());
+    let handler = move |headers: HeaderMap, body: Bytes| {
+        let text = |name: &str| headers[name].to_str().unwrap().to_owned();
+        log.lock().unwrap().push((text("hearth-edge"), text("hearth-batch"), body.to_vec()));
+        let named = json!({ "batch": text("hearth-batch"), "duplicate": false }).to_string();
+        let willing = willing.load(Ordering::Relaxed);
+        std::future::ready(if willing { (StatusCode::OK, named) } else { (StatusCode::BAD_GATEWAY, String::new()) })
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let routes = axum::Router::new().route("/v1/logs", axum::routing::post(handler));
+    tokio::spawn(async { axum::serve(listener, routes).await.unwrap() });
+    (address, came, answers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_after_a_crash_is_the_same_batch_and_the_next_one_follows_it() {
+    let folder = published();
+    let folder = folder.path();
+    let (address, came, willing) = witness().await;
+    let count = || came.lock().unwrap().len();
+    let wait_for = async |more: usize| {
+        let started = Instant::now();
+        while count() < more {
+            assert!(started.elapsed() < PATIENCE, "{} of {more} batches came", count());
+            tokio::task::yield_now().await;
+        }
+    };
+    let play =
+        |k: u32| json!({ "id": format!("i-{k}"), "ts": now_ms(), "user": "u", "item": "show-0001", "action": "play" });
+    for round in 0..3 {
+        let edge = start_edge(folder, &address);
+        let tries = count();
+        // More is logged while the first batch is on its way; it does not grow.
+        for k in 0..5 {
+            assert_eq!(edge.post("/v1/interactions", &play(round * 5 + k)).await.unwrap().0, 202);
+        }
+        wait_for(tries + 2).await;
+        edge.sigkill();
+    }
+    let first = came.lock().unwrap()[0].clone();
+    assert!(came.lock().unwrap().iter().all(|batch| *batch == first), "every try is the same");
+    willing.store(true, Ordering::Relaxed);
+    let refused = count();
+    let edge = start_edge(folder, &address);
+    let ids = |batches: &[Came]| {
+        let mut ids = Vec::new();
+        for (_, _, body) in batches {
+            let segment = zstd::decode_all(&body[..]).unwrap();
+            let (entries, _) = spool::read_segment(folder, &segment).unwrap();
+            ids.extend(entries.into_iter().map(|(entry, _)| match entry {
+                Entry::Interaction(json) => serde_json::from_str::<Value>(&json).unwrap()["id"].to_string(),
+                other => panic!("{other:?} was not logged"),
+            }));
+        }
+        ids
+    };
+    let started = Instant::now();
+    while ids(&came.lock().unwrap()[refused..]).len() < 15 {
+        assert!(started.elapsed() < PATIENCE, "what was logged does not come");
+        tokio::task::yield_now().await;
+    }
+    let batches = came.lock().unwrap()[refused..].to_vec();
+    assert_eq!(batches[0], first, "the same batch is acknowledged at last");
+    let expected: Vec<String> = (0..15).map(|k| format!("\"i-{k}\"")).collect();
+    assert_eq!(ids(&batches), expected, "everything comes once, in order");
+    assert!(batches.iter().all(|(edge, ..)| *edge == first.0), "a state folder has one name");
+    edge.sigkill();
 }

@@ -38,7 +38,8 @@ pub fn piece(folder: &Path, from: Position, until: Position, bytes: u64) -> Resu
         if start >= end {
             continue;
         }
-        let mut read = read_between(&segment, start, end.min(start.saturating_add(bytes)))?;
+        // The length of a frame at least, so that a larger one is seen.
+        let mut read = read_between(&segment, start, end.min(start.saturating_add(bytes.max(8))))?;
         let mut whole = whole_frames(&segment, &read)?;
         if whole == HEADER {
             // A frame that is larger than was asked for.

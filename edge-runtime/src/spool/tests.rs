@@ -97,3 +97,62 @@ fn an_entry_that_no_reader_would_take_is_refused() {
     drop(spool);
     assert_eq!(entries(folder.path()), [entry(2)]);
 }
+
+/// A file that is open for reading only stands in for one on a full disk.
+#[test]
+fn what_a_full_disk_does_not_take_is_taken_back_and_the_next_write_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = segments::path(folder.path(), 1);
+    std::fs::write(&path, MAGIC).unwrap();
+    let append = || OpenOptions::new().append(true).open(&path).unwrap();
+    let mut writer = Writer {
+        folder: folder.path().to_owned(),
+        settings: Settings::default(),
+        file: append(),
+        position: Position { segment: 1, offset: HEADER as u64 },
+        dirty: false,
+        torn: false,
+        failed: Arc::default(),
+        synced: watch::channel(Position::default()).0,
+    };
+    let frame = |k| segment_of([&entry(k)])[HEADER..].to_vec();
+    writer.write(&frame(1)).unwrap();
+    let before = writer.position;
+    writer.file = File::open(&path).unwrap();
+    assert!(writer.write(&frame(2)).is_err());
+    assert_eq!(writer.position, before);
+    assert!(writer.failed.lock().unwrap().as_ref().unwrap().contains("make room"));
+    // The disk took half of it before it was full.
+    append().write_all(&frame(2)[..9]).unwrap();
+    writer.file = append();
+    writer.write(&frame(3)).unwrap();
+    assert_eq!(*writer.failed.lock().unwrap(), None, "it goes on without a restart");
+    assert_eq!(entries(folder.path()), [entry(1), entry(3)]);
+}
+
+#[test]
+fn what_is_written_comes_after_what_is_remembered_also_where_files_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = Settings { segment_bytes: 200, ..Settings::default() };
+    write(folder.path(), &[entry(1), entry(2), entry(3), entry(4)], small);
+    let (_, used) = read_from(folder.path(), Position::default()).unwrap().pop().unwrap();
+    let files = segments::list(folder.path()).unwrap();
+    // The last one is cut, as by a power failure; then it is gone; then all are.
+    let last = files.last().unwrap();
+    std::fs::write(&last.path, &std::fs::read(&last.path).unwrap()[..20]).unwrap();
+    let gone: [&dyn Fn(); 3] = [
+        &|| {},
+        &|| segments::list(folder.path()).unwrap().pop().map(|s| std::fs::remove_file(s.path).unwrap()).unwrap(),
+        &|| segments::list(folder.path()).unwrap().iter().for_each(|s| std::fs::remove_file(&s.path).unwrap()),
+    ];
+    for (k, damage) in (10..).zip(gone) {
+        damage();
+        let spool = Spool::open_after(folder.path(), small, used).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let position = runtime.block_on(spool.append(&[entry(k)])).unwrap();
+        drop(spool);
+        assert!(position > used, "{position:?} is before {used:?}");
+        let after = read_from(folder.path(), used).unwrap();
+        assert_eq!(after.last().unwrap().0, entry(k));
+    }
+}

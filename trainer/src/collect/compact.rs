@@ -233,6 +233,8 @@ impl Collector {
             if records.is_empty() {
                 continue;
             }
+            let new = records.len() as u64;
+            metrics::counter!("hearth_collect_requests_total", "surface" => surface.clone()).increment(new);
             let of_group = |e: &&Entry| {
                 e.kind == Kind::Rows
                     && e.surface.as_deref() == Some(&surface)
@@ -243,8 +245,6 @@ impl Collector {
                 records.extend(warehouse::read_rows(&self.objects, &small.path).await?.records);
                 files.removed.push(small.path.clone());
             }
-            metrics::counter!("hearth_collect_requests_total", "surface" => surface.clone())
-                .increment(records.len() as u64);
             let path = format!("rows/{surface}/{day}/{}-{}.parquet", &encoder.to_string()[..16], Ulid::new());
             let ids: HashSet<Id> = records.iter().map(|r| request_id(&r.request)).collect();
             let entries = records.len() as u64;
