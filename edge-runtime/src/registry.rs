@@ -78,6 +78,9 @@ pub struct Audit {
     pub bundle: Digest,
     /// Why.
     pub reason: String,
+    /// The snapshots that the channel's arms then served beside their bundles' own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<Digest>,
 }
 
 /// Why a registry cannot be used.

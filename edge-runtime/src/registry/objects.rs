@@ -1,6 +1,6 @@
 //! A registry in a folder or an object store: what reads it and what publishes to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -153,10 +153,63 @@ impl Registry {
             channel: format!("{}/{}", pointer.surface, pointer.channel),
             bundle: release.bundle,
             reason: release.override_reason.clone().unwrap_or_else(|| "the gate passed".into()),
+            tables: pointer.arms.iter().filter_map(|arm| arm.tables).collect(),
         };
         let entry = format!("audit/{}", ulid::Ulid::new());
         self.put(&entry, sign::seal(DocumentType::Audit, &audit, &[key])).await?;
         self.put(&object, sign::seal(DocumentType::Channel, pointer, &[key])).await
+    }
+
+    /// Whether a publisher has released a bundle for a surface.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn is_released(
+        &self,
+        surface: &str,
+        bundle: Digest,
+        publishers: &Trusted,
+    ) -> Result<bool, RegistryError> {
+        for object in self.list(&format!("releases/{surface}/{bundle}")).await? {
+            let bytes = self.get(&object, DOCUMENT).await?;
+            let release: Result<Release, _> = sign::open(&bytes, DocumentType::Release, publishers);
+            if release.is_ok_and(|r| r.bundle == bundle && r.surface == surface) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Adds the snapshots that publishers have put on channels: those that channels name now, and those of the audit
+    /// log's entries after `after`, which becomes the last one that was read.
+    ///
+    /// Documents that nobody trusted has signed are passed over.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn published_tables(
+        &self,
+        publishers: &Trusted,
+        after: &mut String,
+        tables: &mut BTreeSet<Digest>,
+    ) -> Result<(), RegistryError> {
+        let mut entries = self.list("audit").await?;
+        entries.retain(|object| *object > *after);
+        entries.sort();
+        for object in entries {
+            let bytes = self.get(&object, DOCUMENT).await?;
+            if let Ok(audit) = sign::open::<Audit>(&bytes, DocumentType::Audit, publishers) {
+                tables.extend(audit.tables);
+            }
+            *after = object;
+        }
+        for object in self.list("channels").await? {
+            let bytes = self.get(&object, DOCUMENT).await?;
+            if let Ok(pointer) = sign::open::<Channel>(&bytes, DocumentType::Channel, publishers) {
+                tables.extend(pointer.arms.iter().filter_map(|arm| arm.tables));
+            }
+        }
+        Ok(())
     }
 
     /// The surfaces that have a channel of this name.

@@ -258,8 +258,14 @@ fn documents(corpus: &Corpus, folder: &Path, load: Load) {
         override_reason: Some("a test".into()),
     };
     corpus.put("document", &serde_json::to_vec(&release).expect("plain data"));
-    let audit =
-        Audit { at: 1, action: "publish".into(), channel: "c".into(), bundle: bundle.digest(), reason: "r".into() };
+    let audit = Audit {
+        at: 1,
+        action: "publish".into(),
+        channel: "c".into(),
+        bundle: bundle.digest(),
+        reason: "r".into(),
+        tables: Vec::new(),
+    };
     corpus.put("document", &serde_json::to_vec(&audit).expect("plain data"));
 }
 
