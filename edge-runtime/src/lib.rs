@@ -31,3 +31,5 @@ pub mod sign;
 pub mod spool;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod store;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod upload;

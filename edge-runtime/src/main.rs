@@ -10,10 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use edge_runtime::host::Limits;
-use edge_runtime::runtime::{Runtime, Settings};
+use edge_runtime::runtime::{Keep, Runtime, Settings};
 #[cfg(feature = "playground")]
 use edge_runtime::server::playground::Playground;
-use edge_runtime::{server, spool};
+use edge_runtime::upload::Uploader;
+use edge_runtime::{server, spool, upload};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing_subscriber::EnvFilter;
 
@@ -37,6 +38,9 @@ enum Command {
 
 Then:
   curl -s localhost:8787/v1/podcasts/rank -H 'content-type: application/json' -d '{\"user\": \"ada\", \"candidates\": [{\"item\": \"show-1\"}]}'
+
+To upload what is logged to `trainer serve`:
+  edge-runtime serve ... --collector http://collector:8788 --collector-token-file token
 
 What is acknowledged was written to the spool, so a killed process loses nothing;
 an fsync every --sync-ms bounds what a power failure can take.")]
@@ -72,7 +76,26 @@ struct Serve {
     /// Milliseconds between two fsyncs of the spool
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     sync_ms: u64,
+    /// The collector to upload what is logged to; what it has is then deleted here
+    #[arg(long, value_name = "URL", requires = "collector_token_file")]
+    collector: Option<String>,
+    /// The file with the collector's token for this edge
+    #[arg(long, value_name = "FILE", requires = "collector")]
+    collector_token_file: Option<PathBuf>,
+    /// Longest time in milliseconds that logs wait to be uploaded together
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
+    upload_ms: u64,
+    /// Bytes of a batch before compression
+    #[arg(long, default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(1..=32 << 20))]
+    upload_bytes: u64,
+    /// Largest spool on disk in bytes: beyond it the oldest logs are dropped, and counted in /metrics and /readyz;
+    /// 16 GiB with a collector, no bound without one
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1 << 20..))]
+    spool_bytes: Option<u64>,
 }
+
+/// The bound of a spool that is uploaded.
+const SPOOL_BYTES: u64 = 16 << 30;
 
 fn main() -> ExitCode {
     let Command::Serve(serve) = Cli::parse().command;
@@ -115,6 +138,15 @@ impl Serve {
             Some((registry, channel)) => Some(Playground::new(&registry, channel, trust.clone())?),
             None => None,
         };
+        let upload = self.collector.zip(self.collector_token_file).map(|(collector, token)| upload::Settings {
+            collector,
+            token,
+            batch_bytes: self.upload_bytes,
+            every: Duration::from_millis(self.upload_ms),
+        });
+        let bound = self.spool_bytes.or(upload.is_some().then_some(SPOOL_BYTES));
+        // The bound holds by whole segments, so they are much smaller than it.
+        let segment_bytes = bound.map_or(u64::MAX, |b| b / 16).min(spool::Settings::default().segment_bytes);
         let settings = Settings {
             registry: self.registry,
             trust,
@@ -122,9 +154,11 @@ impl Serve {
             surfaces: self.surfaces,
             state: self.state,
             limits: Limits { call: Duration::from_millis(self.deadline_ms), ..Limits::serving() },
-            spool: spool::Settings { sync: Duration::from_millis(self.sync_ms), ..spool::Settings::default() },
+            spool: spool::Settings { sync: Duration::from_millis(self.sync_ms), segment_bytes },
+            keep: Keep { uploaded: upload.is_some(), bytes: bound },
         };
         let runtime = Arc::new(Runtime::open(settings).await?);
+        let uploader = upload.map(|upload| Uploader::new(Arc::clone(&runtime), upload)).transpose()?;
         runtime.poll().await;
         let listener = tokio::net::TcpListener::bind(self.listen)
             .await
@@ -141,6 +175,7 @@ impl Serve {
             }
         }
         let follow = tokio::spawn(follow(Arc::clone(&runtime), Duration::from_millis(self.poll_ms)));
+        let upload = uploader.map(|uploader| tokio::spawn(uploader.run()));
         #[cfg(feature = "playground")]
         let routes = match playground {
             Some(playground) => {
@@ -151,8 +186,9 @@ impl Serve {
         };
         #[cfg(not(feature = "playground"))]
         let routes = server::router(Arc::clone(&runtime), metrics);
-        axum::serve(listener, routes).with_graceful_shutdown(stop_signal()).await?;
+        axum::serve(listener, routes).with_graceful_shutdown(server::stop_signal()).await?;
         follow.abort();
+        upload.inspect(|upload| upload.abort());
         runtime.close().await;
         Ok(())
     }
@@ -174,19 +210,9 @@ async fn follow(runtime: Arc<Runtime>, every: Duration) {
         if let Err(error) = runtime.checkpoint().await {
             tracing::error!(%error, "the checkpoint failed; the spool has everything");
         }
+        let keeper = Arc::clone(&runtime);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || keeper.trim()).await {
+            tracing::error!(%error, "the spool cannot be trimmed");
+        }
     }
-}
-
-async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(terminate) => terminate,
-            Err(_) => return std::future::pending().await,
-        };
-        tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} }
-    }
-    #[cfg(not(unix))]
-    let _ = interrupt.await;
 }

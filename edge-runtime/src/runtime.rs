@@ -22,12 +22,15 @@ use crate::serving::Serving;
 use crate::sign::Trusted;
 use crate::spool::{self, Entry, Position, Spool};
 use crate::store::Store;
+use crate::upload;
 
 mod error;
+mod keep;
 
 pub use crate::answer::{Answer, RankedItem};
 pub use crate::explain::{ExplainAnswer, ExplainedItem, FeatureContribution};
 pub use error::{AnswerError, OpenError};
+pub use keep::{Keep, Kept};
 
 /// How far in the future a request's or event's time may be.
 const MAX_FUTURE_MS: i64 = 5 * 60_000;
@@ -49,6 +52,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How the spool writes.
     pub spool: spool::Settings,
+    /// What a spool may take on disk, and where it goes.
+    pub keep: Keep,
 }
 
 /// An edge.
@@ -65,6 +70,8 @@ pub struct Runtime {
     surfaces: RwLock<BTreeMap<String, Surface>>,
     /// Taken for reading while an event is on its way from the spool to the store, for writing by a checkpoint.
     folding: tokio::sync::RwLock<Position>,
+    /// How uploading goes.
+    pub(crate) upload: RwLock<upload::Status>,
 }
 
 /// One surface of an edge.
@@ -121,6 +128,7 @@ impl Runtime {
             spool,
             surfaces: RwLock::default(),
             folding: tokio::sync::RwLock::new(position),
+            upload: RwLock::default(),
             settings,
         };
         let known = runtime.cache.surfaces(&runtime.settings.channel).await.unwrap_or_default();
@@ -276,7 +284,16 @@ impl Runtime {
         self.read_surfaces().iter().map(|(name, surface)| (name.clone(), surface.status(now))).collect()
     }
 
-    /// Why nothing can be logged any more, and so nothing answered; `None` while all is well.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Up to where the spool has been synced.
+    pub(crate) fn synced(&self) -> tokio::sync::watch::Receiver<Position> {
+        self.spool.synced()
+    }
+
+    /// Why nothing can be logged now, and so nothing answered; `None` while all is well.
     pub fn storage_problem(&self) -> Option<String> {
         self.spool.problem()
     }

@@ -18,7 +18,7 @@ use shared_features::event::{Attributes, Candidate, ImpressionEvent, Interaction
 
 use crate::runtime::{AnswerError, Runtime, now_ms};
 
-mod body;
+pub mod body;
 mod openapi;
 #[cfg(feature = "playground")]
 pub mod playground;
@@ -72,7 +72,7 @@ impl RankBody {
 
 /// An error as RFC 9457 has it.
 #[derive(Debug, Serialize)]
-struct Problem {
+pub struct Problem {
     r#type: &'static str,
     title: &'static str,
     status: u16,
@@ -182,12 +182,23 @@ async fn interactions(
 async fn ready(State(app): State<App>) -> Response {
     let surfaces = app.runtime.status();
     let storage = app.runtime.storage_problem();
+    let (upload, spool) = (app.runtime.upload_status(), app.runtime.kept().ok());
     let ready = storage.is_none() && surfaces.values().any(|s| !s.bundles.is_empty());
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(serde_json::json!({ "ready": ready, "storage": storage, "surfaces": surfaces }))).into_response()
+    (
+        status,
+        Json(serde_json::json!({
+            "ready": ready, "storage": storage, "spool": spool, "upload": upload, "surfaces": surfaces,
+        })),
+    )
+        .into_response()
 }
 
 async fn render_metrics(State(app): State<App>) -> Response {
+    if let Ok(kept) = app.runtime.kept() {
+        metrics::gauge!("hearth_spool_bytes").set(kept.bytes as f64);
+        metrics::gauge!("hearth_spool_waiting_bytes").set(kept.waiting_bytes as f64);
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()).into_response()
 }
 
@@ -208,6 +219,35 @@ fn parse_many<T: DeserializeOwned>(
     };
     let event = |(k, value)| serde_json::from_value(value).map_err(|e| ServerError::Body(format!("entry {k}: {e}")));
     values.into_iter().enumerate().map(event).collect()
+}
+
+/// Ends when the process is asked to stop.
+pub async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            Err(_) => return std::future::pending().await,
+        };
+        tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} }
+    }
+    #[cfg(not(unix))]
+    let _ = interrupt.await;
+}
+
+impl Problem {
+    /// A failure: its status, its stable code, its name and what to do.
+    pub fn new(status: StatusCode, code: &'static str, title: &'static str, detail: String) -> Problem {
+        Problem { r#type: "about:blank", title, status: status.as_u16(), code, detail }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(self)).into_response()
+    }
 }
 
 impl From<AnswerError> for ServerError {
@@ -258,7 +298,6 @@ impl IntoResponse for ServerError {
             ServerError::TooLarge => format!("a body has at most {} bytes; send several", body::MAX),
             ServerError::NotFound | ServerError::Method => "see /openapi.json for what this edge answers".into(),
         };
-        let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), code, detail };
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
+        Problem::new(status, code, title, detail).into_response()
     }
 }

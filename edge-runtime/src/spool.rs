@@ -7,6 +7,8 @@
 //! `length u32 LE, CRC-32 u32 LE, payload`. A payload is an [`Entry`] through the codec.
 //! A torn last frame of the last segment is cut off when the spool is opened; anything else that does not check is
 //! an error.
+//!
+//! A write that the disk does not take is refused and taken back, and the next one is tried again.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -20,9 +22,15 @@ use serde::{Deserialize, Serialize};
 use shared_features::codec;
 use shared_features::event::{ImpressionEvent, InteractionEvent};
 use shared_features::feature_log::Record;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use crate::entry::Entry;
+
+mod piece;
+mod segments;
+
+pub use piece::{Piece, piece, piece_between};
+pub(crate) use segments::{Segment, count_entries, list as segments_of};
 
 const MAGIC: &[u8; 8] = b"HEARTHS1";
 const HEADER: usize = 8;
@@ -53,6 +61,7 @@ pub struct Spool {
     requests: Mutex<Option<Sender<Request>>>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     failed: Arc<Mutex<Option<String>>>,
+    synced: watch::Receiver<Position>,
 }
 
 /// Why a spool cannot be used.
@@ -84,7 +93,7 @@ pub enum SpoolError {
         size: usize,
     },
     /// The writer has stopped.
-    #[error("the spool cannot be written: {reason}; make room for it and start the edge again")]
+    #[error("the spool cannot be written: {reason}")]
     Stopped {
         /// Why.
         reason: String,
@@ -93,7 +102,7 @@ pub enum SpoolError {
 
 struct Request {
     frames: Vec<u8>,
-    written: oneshot::Sender<Position>,
+    written: oneshot::Sender<Result<Position, String>>,
 }
 
 struct Writer {
@@ -102,6 +111,10 @@ struct Writer {
     file: File,
     position: Position,
     dirty: bool,
+    /// Whether the file may be longer than `position` says, as a write failed in the middle.
+    torn: bool,
+    failed: Arc<Mutex<Option<String>>>,
+    synced: watch::Sender<Position>,
 }
 
 impl Default for Settings {
@@ -121,10 +134,10 @@ impl Spool {
             move |source| SpoolError::Io { path, source }
         };
         std::fs::create_dir_all(folder).map_err(io(folder))?;
-        let last = segments(folder)?.pop();
+        let last = segments::list(folder)?.pop();
         let (path, segment) = match last {
-            Some((segment, path)) => (path, segment),
-            None => (segment_path(folder, 1), 1),
+            Some(last) => (last.path, last.number),
+            None => (segments::path(folder, 1), 1),
         };
         let mut file = OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(io(&path))?;
         let mut bytes = Vec::new();
@@ -145,26 +158,31 @@ impl Spool {
         if cut > 0 {
             tracing::warn!(path = %path.display(), bytes = cut, "cut off a torn frame that was never acknowledged");
         }
+        let failed = Arc::new(Mutex::new(None));
+        let (told, synced) = watch::channel(Position::default());
         let writer = Writer {
             folder: folder.to_owned(),
             settings,
             file,
             position: Position { segment, offset: whole },
             dirty: true,
+            torn: false,
+            failed: Arc::clone(&failed),
+            synced: told,
         };
         let (requests, receiver) = channel();
-        let failed = Arc::new(Mutex::new(None));
         let report = Arc::clone(&failed);
         let thread = std::thread::Builder::new()
             .name("hearth-spool".into())
             .spawn(move || {
                 if let Err(e) = writer.run(&receiver) {
                     tracing::error!(error = %e, "the spool has stopped");
-                    *report.lock().unwrap_or_else(PoisonError::into_inner) = Some(e.to_string());
+                    let reason = format!("{e}; make room for it and start the edge again");
+                    *report.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
                 }
             })
             .map_err(io(folder))?;
-        Ok(Spool { requests: Mutex::new(Some(requests)), writer: Mutex::new(Some(thread)), failed })
+        Ok(Spool { requests: Mutex::new(Some(requests)), writer: Mutex::new(Some(thread)), failed, synced })
     }
 
     /// Writes entries; when this returns they are in the file.
@@ -178,22 +196,25 @@ impl Spool {
             if payload.len() > MAX_PAYLOAD as usize {
                 return Err(SpoolError::TooLarge { size: payload.len() });
             }
-            frames.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-            frames.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
-            frames.extend_from_slice(&payload);
+            push_frame(&mut frames, &payload);
         }
         let (written, done) = oneshot::channel();
         let sent = match &*self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(requests) => requests.send(Request { frames, written }).is_ok(),
             None => false,
         };
-        if sent && let Ok(position) = done.await {
-            return Ok(position);
+        if sent && let Ok(answer) = done.await {
+            return answer.map_err(|reason| SpoolError::Stopped { reason });
         }
         Err(SpoolError::Stopped { reason: self.problem().unwrap_or_else(|| "it is closed".into()) })
     }
 
-    /// Why nothing can be written any more; `None` while it can.
+    /// Up to where everything has been synced: what a power failure cannot take any more.
+    pub fn synced(&self) -> watch::Receiver<Position> {
+        self.synced.clone()
+    }
+
+    /// Why the last write was refused; `None` where it was not.
     pub fn problem(&self) -> Option<String> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -226,42 +247,81 @@ impl Writer {
             // Everything that waits goes into one write.
             let waiting: Vec<Request> = first.into_iter().chain(requests.try_iter()).collect();
             let bytes: Vec<u8> = waiting.iter().flat_map(|r| r.frames.iter().copied()).collect();
-            if !bytes.is_empty() {
-                self.file.write_all(&bytes)?;
-                self.position.offset += bytes.len() as u64;
-                self.dirty = true;
-            }
+            let written = if bytes.is_empty() { Ok(()) } else { self.write(&bytes) };
             for request in waiting {
-                // Whoever asked may have gone away.
-                let _ = request.written.send(self.position);
+                // Whoever asked may have gone away. Asking for the position alone needs no room.
+                let answer = if request.frames.is_empty() { Ok(()) } else { written.clone() };
+                let _ = request.written.send(answer.map(|()| self.position));
             }
             if Instant::now() >= next_sync {
                 self.sync()?;
                 next_sync = Instant::now() + self.settings.sync;
             }
-            if self.position.offset > self.settings.segment_bytes {
-                self.next_segment()?;
+            if self.position.offset > self.settings.segment_bytes && !self.torn {
+                self.sync()?;
+                // A segment that cannot be begun is tried again with the next write.
+                let begun = self.next_segment();
+                self.report(begun.as_ref().err());
             }
         }
+    }
+
+    /// Writes frames; where the disk does not take them, takes back what it took.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let written = if self.torn { self.file.set_len(self.position.offset) } else { Ok(()) }
+            .and_then(|()| self.file.write_all(bytes));
+        self.torn = written.is_err() && self.file.set_len(self.position.offset).is_err();
+        self.report(written.as_ref().err());
+        written.map_err(|e| e.to_string())?;
+        self.position.offset += bytes.len() as u64;
+        self.dirty = true;
+        Ok(())
+    }
+
+    fn report(&self, error: Option<&io::Error>) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let reason = error.map(|e| format!("{e}; make room for it"));
+        if let (Some(reason), None) = (&reason, &*failed) {
+            tracing::error!(reason, "the spool does not take what is logged");
+        }
+        *failed = reason;
     }
 
     fn sync(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.dirty) {
             self.file.sync_data()?;
+            self.synced.send_replace(self.position);
         }
         Ok(())
     }
 
+    /// Begins the next segment; what is in this one has been synced.
     fn next_segment(&mut self) -> io::Result<()> {
-        self.sync()?;
         let segment = self.position.segment + 1;
-        let path = segment_path(&self.folder, segment);
-        self.file = OpenOptions::new().create_new(true).append(true).open(path)?;
-        self.file.write_all(MAGIC)?;
+        let path = segments::path(&self.folder, segment);
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        // One that was begun when there was no room is begun again.
+        file.set_len(0)?;
+        file.write_all(MAGIC)?;
+        File::open(&self.folder)?.sync_all()?;
+        self.file = file;
         self.position = Position { segment, offset: HEADER as u64 };
         self.dirty = true;
-        File::open(&self.folder)?.sync_all()
+        Ok(())
     }
+}
+
+fn push_frame(frames: &mut Vec<u8>, payload: &[u8]) {
+    frames.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+    frames.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
+    frames.extend_from_slice(payload);
+}
+
+/// A segment of these entries, which [`read_segment`] reads.
+pub fn segment_of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<u8> {
+    let mut segment = MAGIC.to_vec();
+    entries.into_iter().for_each(|entry| push_frame(&mut segment, &codec::encode(entry)));
+    segment
 }
 
 /// Reads all entries of a folder from a position on, in order, with the position after each.
@@ -270,9 +330,9 @@ impl Writer {
 /// A segment that cannot be read, or is corrupt before its end; a torn end of the last segment ends the reading.
 pub fn read_from(folder: &Path, from: Position) -> Result<Vec<(Entry, Position)>, SpoolError> {
     let mut entries = Vec::new();
-    let segments = segments(folder)?;
-    let last = segments.last().map(|(segment, _)| *segment);
-    for (segment, path) in segments {
+    let segments = segments::list(folder)?;
+    let last = segments.last().map(|s| s.number);
+    for Segment { number: segment, path, .. } in segments {
         if segment < from.segment {
             continue;
         }
@@ -420,26 +480,6 @@ fn holds_an_entry(bytes: &[u8]) -> bool {
         };
         frame(&bytes[at..]) == Some(true)
     })
-}
-
-fn segments(folder: &Path) -> Result<Vec<(u64, PathBuf)>, SpoolError> {
-    let io = |source| SpoolError::Io { path: folder.to_owned(), source };
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let number = path
-            .file_name()
-            .and_then(|name| name.to_str()?.strip_prefix("spool-")?.strip_suffix(".hearth")?.parse().ok());
-        if let Some(number) = number {
-            found.push((number, path));
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-fn segment_path(folder: &Path, segment: u64) -> PathBuf {
-    folder.join(format!("spool-{segment:08}.hearth"))
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use shared_features::codec::{self, CodecError};
 use shared_features::event::InteractionEvent;
 use shared_features::history::{Entry, History};
@@ -17,6 +19,30 @@ use crate::spool::Position;
 const HISTORIES: TableDefinition<&str, &[u8]> = TableDefinition::new("histories");
 const SEQUENCES: TableDefinition<&str, u64> = TableDefinition::new("sequences");
 const POSITION: TableDefinition<(), &[u8]> = TableDefinition::new("spool_position");
+/// Messages of one kind each, by name.
+const NOTES: TableDefinition<&str, &[u8]> = TableDefinition::new("notes");
+const UPLOAD: &str = "upload";
+const DROPPED: &str = "dropped";
+
+/// How far the spool has been uploaded, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Names this state folder to the collector.
+    pub installation: String,
+    /// A collector has everything before it.
+    pub position: Position,
+    /// The piece that is on its way: a retry sends the same one.
+    pub piece: Option<(Position, Position)>,
+}
+
+/// What the bound of the spool has cost: logs that were dropped before a collector had them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
 
 /// The store.
 #[derive(Debug)]
@@ -69,6 +95,7 @@ impl Store {
             transaction.open_table(HISTORIES)?;
             transaction.open_table(SEQUENCES)?;
             transaction.open_table(POSITION)?;
+            transaction.open_table(NOTES)?;
             Ok(())
         })?;
         Ok(store)
@@ -162,6 +189,57 @@ impl Store {
         })
     }
 
+    /// How far the spool has been uploaded; a new installation where it never was.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn upload(&self) -> Result<Upload, StoreError> {
+        if let Some(upload) = self.note(UPLOAD)? {
+            return Ok(upload);
+        }
+        let upload = Upload::new(Position::default());
+        self.set_upload(&upload)?;
+        Ok(upload)
+    }
+
+    /// Remembers how far the spool has been uploaded; on disk when this returns.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn set_upload(&self, upload: &Upload) -> Result<(), StoreError> {
+        self.set_note(UPLOAD, upload)
+    }
+
+    /// What was dropped so far.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn dropped(&self) -> Result<Dropped, StoreError> {
+        Ok(self.note(DROPPED)?.unwrap_or_default())
+    }
+
+    /// Remembers what was dropped so far; on disk when this returns.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn set_dropped(&self, dropped: &Dropped) -> Result<(), StoreError> {
+        self.set_note(DROPPED, dropped)
+    }
+
+    fn note<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, StoreError> {
+        let stored =
+            self.read(|transaction| Ok(transaction.open_table(NOTES)?.get(name)?.map(|bytes| bytes.value().to_vec())))?;
+        let decode = |bytes: Vec<u8>| codec::decode(&bytes, name).map_err(|source| self.codec_error(source));
+        stored.map(decode).transpose()
+    }
+
+    fn set_note(&self, name: &str, note: &impl Serialize) -> Result<(), StoreError> {
+        self.write(Durability::Immediate, |transaction| {
+            transaction.open_table(NOTES)?.insert(name, codec::encode(note).as_slice())?;
+            Ok(())
+        })
+    }
+
     fn decode_history(&self, bytes: &[u8]) -> Result<History, StoreError> {
         History::from_bytes(bytes).map_err(|source| self.codec_error(source))
     }
@@ -188,6 +266,13 @@ impl Store {
             Ok(result)
         };
         run().map_err(|source| StoreError::Database { path: self.path.clone(), source: Box::new(source) })
+    }
+}
+
+impl Upload {
+    /// A new installation, from a place of the spool on.
+    pub fn new(position: Position) -> Upload {
+        Upload { installation: ulid::Ulid::new().to_string(), position, piece: None }
     }
 }
 
@@ -222,6 +307,11 @@ mod tests {
             assert_eq!(store.insert(&[interaction("a", "u", 1), interaction("c", "v", 3)]).unwrap(), 1);
             store.set_sequence("podcasts/stable", 9).unwrap();
             store.checkpoint(position).unwrap();
+            let upload = store.upload().unwrap();
+            assert_eq!((upload.position, upload.piece), (Position::default(), None));
+            assert_eq!(store.upload().unwrap(), upload, "the installation stays");
+            store.set_upload(&Upload { position, piece: Some((position, position)), ..upload }).unwrap();
+            store.set_dropped(&Dropped { entries: 2, bytes: 99 }).unwrap();
         }
         let store = Store::open(&path).unwrap();
         assert_eq!(store.history("u").unwrap().entries().len(), 2);
@@ -229,6 +319,8 @@ mod tests {
         assert_eq!(store.sequence("podcasts/stable").unwrap(), Some(9));
         assert_eq!(store.sequence("other").unwrap(), None);
         assert_eq!(store.position().unwrap(), position);
+        assert_eq!(store.upload().unwrap().piece, Some((position, position)));
+        assert_eq!(store.dropped().unwrap(), Dropped { entries: 2, bytes: 99 });
     }
 
     #[test]

@@ -11,7 +11,7 @@ use edge_runtime::golden::Golden;
 use edge_runtime::host::Limits;
 use edge_runtime::keys;
 use edge_runtime::registry::Registry;
-use edge_runtime::runtime::{Runtime, Settings, Status};
+use edge_runtime::runtime::{Keep, Runtime, Settings, Status};
 use edge_runtime::sign::{self, DocumentType};
 use edge_runtime::spool;
 use hearth_tests::edge::Edge;
@@ -184,6 +184,7 @@ async fn open(folder: &Path, call: Duration) -> Arc<Runtime> {
         state: folder.join("state"),
         limits: Limits { call, ..Limits::serving() },
         spool: spool::Settings::default(),
+        keep: Keep::default(),
     };
     Arc::new(Runtime::open(settings).await.unwrap())
 }

@@ -21,28 +21,42 @@ const MAX_DRAINED: usize = 256 << 20;
 /// Longest time that this takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Why a body is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is larger than it may be.
+    TooLarge,
+    /// It broke off.
+    Broken(String),
+}
+
 /// Reads the whole body, and hands the request on where it is not too large.
 pub(super) async fn read_whole(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    match read(&parts.headers, body).await {
+    match read(&parts.headers, body, MAX).await {
         Ok(bytes) => next.run(Request::from_parts(parts, bytes.into())).await,
-        Err(error) => error.into_response(),
+        Err(BodyError::TooLarge) => ServerError::TooLarge.into_response(),
+        Err(BodyError::Broken(reason)) => ServerError::Body(reason).into_response(),
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, ServerError> {
+/// Reads a body of at most `max` bytes.
+///
+/// # Errors
+/// A larger body, or one that breaks off.
+pub async fn read(headers: &HeaderMap, body: Body, max: usize) -> Result<Vec<u8>, BodyError> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let announced: Option<usize> = header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
     let asks_first = header(header::EXPECT).is_some_and(|what| what.eq_ignore_ascii_case("100-continue"));
-    if asks_first && announced.is_some_and(|length| length > MAX) {
+    if asks_first && announced.is_some_and(|length| length > max) {
         // The client has not begun to send.
-        return Err(ServerError::TooLarge);
+        return Err(BodyError::TooLarge);
     }
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|e| ServerError::Body(format!("the body broke off: {e}")))?;
-        if bytes.len() + chunk.len() > MAX {
+        let chunk = chunk.map_err(|e| BodyError::Broken(format!("the body broke off: {e}")))?;
+        if bytes.len() + chunk.len() > max {
             let mut drained = bytes.len() + chunk.len();
             let drain = async {
                 while let (true, Some(Ok(chunk))) = (drained < MAX_DRAINED, stream.next().await) {
@@ -51,7 +65,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, ServerError> {
             };
             // Whoever sends more or longer than this is refused in the middle of it.
             let _ = tokio::time::timeout(PATIENCE, drain).await;
-            return Err(ServerError::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -22,7 +22,7 @@ fn what_is_written_is_read_over_segments_and_restarts() {
     let small = Settings { segment_bytes: 200, ..Settings::default() };
     write(folder.path(), &[entry(1), entry(2), entry(3)], small);
     write(folder.path(), &[entry(4), entry(2)], small);
-    assert!(segments(folder.path()).unwrap().len() > 1);
+    assert!(segments::list(folder.path()).unwrap().len() > 1);
     assert_eq!(entries(folder.path()), [entry(1), entry(2), entry(3), entry(4), entry(2)]);
     let contents = read(folder.path()).unwrap();
     assert_eq!((contents.interactions.len(), contents.duplicates), (4, 1));
@@ -35,7 +35,7 @@ fn what_is_written_is_read_over_segments_and_restarts() {
 fn a_torn_end_is_cut_at_every_byte_and_writing_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[entry(1), entry(2)], Settings::default());
-    let path = segments(folder.path()).unwrap().pop().unwrap().1;
+    let path = segments::list(folder.path()).unwrap().pop().unwrap().path;
     let whole = std::fs::read(&path).unwrap();
     let first = read_from(folder.path(), Position::default()).unwrap()[0].1.offset as usize;
     for cut in first..whole.len() {
@@ -49,7 +49,7 @@ fn a_torn_end_is_cut_at_every_byte_and_writing_goes_on() {
 fn corruption_before_the_end_is_an_error_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[entry(1), entry(2)], Settings::default());
-    let path = segments(folder.path()).unwrap().pop().unwrap().1;
+    let path = segments::list(folder.path()).unwrap().pop().unwrap().path;
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[HEADER + 12] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
@@ -63,7 +63,7 @@ fn corruption_before_the_end_is_an_error_with_its_place() {
 fn a_damaged_length_is_no_torn_end() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[entry(1), entry(2), entry(3)], Settings::default());
-    let path = segments(folder.path()).unwrap().pop().unwrap().1;
+    let path = segments::list(folder.path()).unwrap().pop().unwrap().path;
     let mut bytes = std::fs::read(&path).unwrap();
     // The first frame now seems to reach beyond the file, over the two entries behind it.
     bytes[HEADER + 2] = 1;
@@ -78,7 +78,7 @@ fn only_the_last_segment_may_be_torn() {
     let folder = tempfile::tempdir().unwrap();
     let small = Settings { segment_bytes: 100, ..Settings::default() };
     write(folder.path(), &[entry(1), entry(2), entry(3), entry(4)], small);
-    let path = segments(folder.path()).unwrap()[0].1.clone();
+    let path = segments::list(folder.path()).unwrap()[0].path.clone();
     let bytes = std::fs::read(&path).unwrap();
     for length in [bytes.len() - 1, 0] {
         std::fs::write(&path, &bytes[..length]).unwrap();
@@ -96,4 +96,36 @@ fn an_entry_that_no_reader_would_take_is_refused() {
     runtime.block_on(spool.append(&[entry(2)])).unwrap();
     drop(spool);
     assert_eq!(entries(folder.path()), [entry(2)]);
+}
+
+/// A file that is open for reading only stands in for one on a full disk.
+#[test]
+fn what_a_full_disk_does_not_take_is_taken_back_and_the_next_write_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = segments::path(folder.path(), 1);
+    std::fs::write(&path, MAGIC).unwrap();
+    let append = || OpenOptions::new().append(true).open(&path).unwrap();
+    let mut writer = Writer {
+        folder: folder.path().to_owned(),
+        settings: Settings::default(),
+        file: append(),
+        position: Position { segment: 1, offset: HEADER as u64 },
+        dirty: false,
+        torn: false,
+        failed: Arc::default(),
+        synced: watch::channel(Position::default()).0,
+    };
+    let frame = |k| segment_of([&entry(k)])[HEADER..].to_vec();
+    writer.write(&frame(1)).unwrap();
+    let before = writer.position;
+    writer.file = File::open(&path).unwrap();
+    assert!(writer.write(&frame(2)).is_err());
+    assert_eq!(writer.position, before);
+    assert!(writer.failed.lock().unwrap().as_ref().unwrap().contains("make room"));
+    // The disk took half of it before it was full.
+    append().write_all(&frame(2)[..9]).unwrap();
+    writer.file = append();
+    writer.write(&frame(3)).unwrap();
+    assert_eq!(*writer.failed.lock().unwrap(), None, "it goes on without a restart");
+    assert_eq!(entries(folder.path()), [entry(1), entry(3)]);
 }
