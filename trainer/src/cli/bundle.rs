@@ -26,7 +26,7 @@ pub(super) struct Bundle {
     /// The ONNX file
     #[arg(long)]
     model: PathBuf,
-    /// The LOG folder: what `trainer replay` wrote, or an edge's --state folder
+    /// The LOG folder: what `trainer replay` wrote, an edge's --state folder, or a collector's --store
     #[arg(long)]
     log: PathBuf,
     /// The surface's spec

@@ -27,7 +27,7 @@ pub(super) struct Evaluate {
     /// The bundle, `REGISTRY/bundles/DIGEST`
     #[arg(long)]
     bundle: Option<String>,
-    /// The LOG folder: what `trainer replay` wrote, or an edge's --state folder
+    /// The LOG folder: what `trainer replay` wrote, an edge's --state folder, or a collector's --store
     #[arg(long)]
     log: PathBuf,
     /// Only requests from this time on, milliseconds since the epoch

@@ -16,7 +16,7 @@ use crate::experiment::train::{self, Report, Settings};
   trainer train --log log --spec docs/examples/ranklens.toml --out run
   trainer train --log log --spec docs/examples/checkins.toml --fold 3 --seed 7 --out run-3")]
 pub(super) struct Train {
-    /// The LOG folder: what `trainer replay` wrote, or an edge's --state folder
+    /// The LOG folder: what `trainer replay` wrote, an edge's --state folder, or a collector's --store
     #[arg(long)]
     log: PathBuf,
     /// The surface's spec

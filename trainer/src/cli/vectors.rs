@@ -23,7 +23,7 @@ In Python:
 One row per shown item. The judging requests are left out.
 The file carries the encoder that `trainer bundle --vectors` puts into the bundle with the model.")]
 pub(super) struct Vectors {
-    /// The LOG folder: what `trainer replay` wrote, or an edge's --state folder
+    /// The LOG folder: what `trainer replay` wrote, an edge's --state folder, or a collector's --store
     #[arg(long)]
     log: PathBuf,
     /// The surface's spec

@@ -2,6 +2,8 @@
 //!
 //! Rows, impressions and interactions come from the spool, each once; encoders and snapshots from the cached bundles.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 use std::path::{Path, PathBuf};
 
 use edge_runtime::spool::{self, SpoolError};
@@ -69,31 +71,51 @@ pub fn is_state(folder: &Path) -> bool {
 /// A spool or cached bundle that cannot be read, or no rows.
 pub fn read(folder: &Path, surface: &str) -> Result<EdgeLog, EdgeLogError> {
     let contents = spool::read(&folder.join("spool"))?;
-    let mut records: Vec<Record> = contents.records.into_iter().filter(|r| r.surface == surface).collect();
-    records.sort_by(|a, b| (a.ts, &a.request).cmp(&(b.ts, &b.request)));
-    let Some(newest) = records.iter().max_by_key(|r| r.arrived) else {
-        return Err(EdgeLogError::Empty { folder: folder.to_owned(), surface: surface.to_owned() });
-    };
-    let hash = newest.encoder;
-    let encoder = encoder(folder, hash)?;
-    let mut log = FeatureLog { encoder, records: Vec::new() };
-    for mut record in records {
-        if record.encoder != hash {
-            let older = FeatureLog { encoder: self::encoder(folder, record.encoder)?, records: Vec::new() };
-            let Ok(aligned) = older.align(&log.encoder) else { continue };
-            let columns = &record.rows.values.columns;
-            let picked: Vec<Column> = aligned.iter().filter_map(|&k| columns.get(k).cloned()).collect();
-            record.rows.values.columns = picked;
-            record.rows.vectors.clear();
-        }
-        log.records.push(record);
-    }
+    let records: Vec<Record> = contents.records.into_iter().filter(|r| r.surface == surface).collect();
     let mut events: Vec<Event> = contents.impressions.into_iter().map(Event::Impression).collect();
     events.extend(contents.interactions.into_iter().map(Event::Interaction));
-    events.sort_by_key(Event::ts);
-    let told = events.iter().map(|e| serde_json::to_string(e).unwrap_or_default()).collect::<Vec<_>>();
-    let digest = Digest::of(&codec::encode(&(&log.records, told)));
-    Ok(EdgeLog { log, events, digest })
+    EdgeLog::of(records, events, |hash| encoder(folder, hash))?
+        .ok_or_else(|| EdgeLogError::Empty { folder: folder.to_owned(), surface: surface.to_owned() })
+}
+
+impl EdgeLog {
+    /// Puts records of one surface into the newest encoder's order of features, and events in time order;
+    /// `None` where there is no record.
+    ///
+    /// # Errors
+    /// An encoder that `encoder` does not have.
+    pub fn of<E>(
+        mut records: Vec<Record>,
+        mut events: Vec<Event>,
+        encoder: impl Fn(Digest) -> Result<Encoder, E>,
+    ) -> Result<Option<EdgeLog>, E> {
+        records.sort_by(|a, b| (a.ts, &a.request).cmp(&(b.ts, &b.request)));
+        let Some(newest) = records.iter().max_by_key(|r| r.arrived) else { return Ok(None) };
+        let hash = newest.encoder;
+        let mut log = FeatureLog { encoder: encoder(hash)?, records: Vec::new() };
+        let mut aligned: BTreeMap<Digest, Option<Vec<usize>>> = BTreeMap::new();
+        for mut record in records {
+            if record.encoder != hash {
+                let aligned = match aligned.entry(record.encoder) {
+                    Slot::Occupied(slot) => slot.into_mut(),
+                    Slot::Vacant(slot) => {
+                        let older = FeatureLog { encoder: encoder(record.encoder)?, records: Vec::new() };
+                        slot.insert(older.align(&log.encoder).ok())
+                    }
+                };
+                let Some(aligned) = aligned else { continue };
+                let columns = &record.rows.values.columns;
+                let picked: Vec<Column> = aligned.iter().filter_map(|&k| columns.get(k).cloned()).collect();
+                record.rows.values.columns = picked;
+                record.rows.vectors.clear();
+            }
+            log.records.push(record);
+        }
+        events.sort_by_key(Event::ts);
+        let told = events.iter().map(|e| serde_json::to_string(e).unwrap_or_default()).collect::<Vec<_>>();
+        let digest = Digest::of(&codec::encode(&(&log.records, told)));
+        Ok(Some(EdgeLog { log, events, digest }))
+    }
 }
 
 /// The snapshot that the newest row was made with.

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,8 +20,10 @@ use arrow_array::{StringArray, UInt8Array, UInt32Array};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::ChunkReader;
 use shared_features::column::{Categories, Column, Kind, TagSets, Vectors};
 use shared_features::digest::Digest;
 use shared_features::encoder::{Encoder, EncoderError, Values};
@@ -91,7 +94,12 @@ pub enum FeatureLogError {
 pub struct Writer {
     path: PathBuf,
     temporary: PathBuf,
-    parquet: ArrowWriter<File>,
+    rows: RowsWriter<File>,
+}
+
+/// Writes rows as Parquet.
+pub struct RowsWriter<W: Write + Send> {
+    parquet: ArrowWriter<W>,
     kinds: Vec<Kind>,
     names: Vec<String>,
     waiting: Vec<Record>,
@@ -106,23 +114,7 @@ impl FeatureLog {
     pub fn read(folder: &Path) -> Result<FeatureLog, FeatureLogError> {
         let path = folder.join(ROWS);
         let file = File::open(&path).map_err(|source| FeatureLogError::Io { path: path.clone(), source })?;
-        let parquet_error = |source| FeatureLogError::Parquet { path: path.clone(), source };
-        let format = |reason: &str| FeatureLogError::Format { path: path.clone(), reason: reason.into() };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet_error)?;
-        let metadata = builder.metadata().file_metadata().key_value_metadata();
-        let encoder = metadata
-            .and_then(|pairs| pairs.iter().find(|p| p.key == ENCODER_KEY)?.value.as_deref().and_then(unhex))
-            .ok_or_else(|| format("there is no encoder in the file's metadata, so this is no feature log"))?;
-        let encoder =
-            Encoder::from_bytes(&encoder).map_err(|source| FeatureLogError::Encoder { path: path.clone(), source })?;
-        let kinds = kinds(&encoder);
-        let mut records: Vec<Record> = Vec::new();
-        for batch in builder.with_batch_size(ROWS_PER_BATCH).build().map_err(parquet_error)? {
-            let batch = batch.map_err(|e| parquet_error(e.into()))?;
-            read_batch(&batch, &encoder, &kinds, &mut records)
-                .ok_or_else(|| format("a column is missing or of another type"))?;
-        }
-        Ok(FeatureLog { encoder, records })
+        read_rows(file, &path)
     }
 
     /// The values of a record, in the order of another encoder's features.
@@ -157,6 +149,30 @@ impl FeatureLog {
     }
 }
 
+/// Reads rows; `path` names them in errors.
+///
+/// # Errors
+/// Bytes that are no feature log.
+pub fn read_rows<R: ChunkReader + 'static>(rows: R, path: &Path) -> Result<FeatureLog, FeatureLogError> {
+    let parquet_error = |source| FeatureLogError::Parquet { path: path.to_owned(), source };
+    let format = |reason: &str| FeatureLogError::Format { path: path.to_owned(), reason: reason.into() };
+    let builder = ParquetRecordBatchReaderBuilder::try_new(rows).map_err(parquet_error)?;
+    let metadata = builder.metadata().file_metadata().key_value_metadata();
+    let encoder = metadata
+        .and_then(|pairs| pairs.iter().find(|p| p.key == ENCODER_KEY)?.value.as_deref().and_then(unhex))
+        .ok_or_else(|| format("there is no encoder in the file's metadata, so this is no feature log"))?;
+    let encoder =
+        Encoder::from_bytes(&encoder).map_err(|source| FeatureLogError::Encoder { path: path.to_owned(), source })?;
+    let kinds = kinds(&encoder);
+    let mut records: Vec<Record> = Vec::new();
+    for batch in builder.with_batch_size(ROWS_PER_BATCH).build().map_err(parquet_error)? {
+        let batch = batch.map_err(|e| parquet_error(e.into()))?;
+        read_batch(&batch, &encoder, &kinds, &mut records)
+            .ok_or_else(|| format("a column is missing or of another type"))?;
+    }
+    Ok(FeatureLog { encoder, records })
+}
+
 impl Writer {
     /// Starts the rows of a LOG folder, which is made where it does not exist.
     ///
@@ -168,6 +184,35 @@ impl Writer {
         let io = |source| FeatureLogError::Io { path: temporary.clone(), source };
         std::fs::create_dir_all(folder).map_err(io)?;
         let file = File::create(&temporary).map_err(io)?;
+        let rows = RowsWriter::new(file, encoder)
+            .map_err(|source| FeatureLogError::Parquet { path: temporary.clone(), source })?;
+        Ok(Writer { path, temporary, rows })
+    }
+
+    /// Adds a record; records come in time order.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn push(&mut self, record: Record) -> Result<(), FeatureLogError> {
+        self.rows.push(record).map_err(|source| FeatureLogError::Parquet { path: self.temporary.clone(), source })
+    }
+
+    /// Ends the file and gives it its name.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn finish(self) -> Result<(), FeatureLogError> {
+        self.rows.finish().map_err(|source| FeatureLogError::Parquet { path: self.temporary.clone(), source })?;
+        std::fs::rename(&self.temporary, &self.path).map_err(|source| FeatureLogError::Io { path: self.path, source })
+    }
+}
+
+impl<W: Write + Send> RowsWriter<W> {
+    /// Starts a file of rows whose values an encoder has read.
+    ///
+    /// # Errors
+    /// A sink that cannot be written.
+    pub fn new(sink: W, encoder: &Encoder) -> Result<RowsWriter<W>, ParquetError> {
         let kinds = kinds(encoder);
         let names: Vec<String> = encoder.features.iter().map(|f| f.name.clone()).collect();
         let schema = batch_of(&[], &names, &kinds).schema();
@@ -176,36 +221,34 @@ impl Writer {
             .set_compression(Compression::SNAPPY)
             .set_key_value_metadata(Some(vec![encoder]))
             .build();
-        let parquet = ArrowWriter::try_new(file, schema, Some(properties))
-            .map_err(|source| FeatureLogError::Parquet { path: temporary.clone(), source })?;
-        Ok(Writer { path, temporary, parquet, kinds, names, waiting: Vec::new(), waiting_rows: 0 })
+        let parquet = ArrowWriter::try_new(sink, schema, Some(properties))?;
+        Ok(RowsWriter { parquet, kinds, names, waiting: Vec::new(), waiting_rows: 0 })
     }
 
-    /// Adds a record; records come in time order.
+    /// Adds a record; records come in time order, and their values are what the encoder has read.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn push(&mut self, record: Record) -> Result<(), FeatureLogError> {
+    /// A sink that cannot be written.
+    pub fn push(&mut self, record: Record) -> Result<(), ParquetError> {
         self.waiting_rows += record.rows.items.len();
         self.waiting.push(record);
         if self.waiting_rows >= ROWS_PER_BATCH { self.flush() } else { Ok(()) }
     }
 
-    /// Ends the file and gives it its name.
+    /// Ends the file; the sink.
     ///
     /// # Errors
-    /// A file that cannot be written.
-    pub fn finish(mut self) -> Result<(), FeatureLogError> {
+    /// A sink that cannot be written.
+    pub fn finish(mut self) -> Result<W, ParquetError> {
         self.flush()?;
-        self.parquet.close().map_err(|source| FeatureLogError::Parquet { path: self.temporary.clone(), source })?;
-        std::fs::rename(&self.temporary, &self.path).map_err(|source| FeatureLogError::Io { path: self.path, source })
+        self.parquet.into_inner()
     }
 
-    fn flush(&mut self) -> Result<(), FeatureLogError> {
+    fn flush(&mut self) -> Result<(), ParquetError> {
         let batch = batch_of(&self.waiting, &self.names, &self.kinds);
         self.waiting.clear();
         self.waiting_rows = 0;
-        self.parquet.write(&batch).map_err(|source| FeatureLogError::Parquet { path: self.temporary.clone(), source })
+        self.parquet.write(&batch)
     }
 }
 

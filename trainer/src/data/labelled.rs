@@ -6,6 +6,7 @@ use std::path::Path;
 use shared_features::digest::Digest;
 use shared_features::spec::FeatureSpec;
 
+use crate::data::collected::{self, CollectedError};
 use crate::data::edge_log::{self, EdgeLogError};
 use crate::data::feature_log::{FeatureLog, FeatureLogError};
 use crate::data::labels::Labels;
@@ -53,6 +54,9 @@ pub enum LabelledError {
     /// The state folder of an edge.
     #[error(transparent)]
     Edge(#[from] EdgeLogError),
+    /// A collected store.
+    #[error(transparent)]
+    Collected(#[from] CollectedError),
     /// Another surface's log.
     #[error("the log is of surface `{got}`, the spec of `{expected}`; pass the log that was replayed with this spec")]
     Surface {
@@ -64,7 +68,7 @@ pub enum LabelledError {
 }
 
 impl Labelled {
-    /// Reads a LOG folder, or the state folder of an edge, and labels its rows.
+    /// Reads a LOG folder, the state folder of an edge, or a collected store, and labels its rows.
     ///
     /// # Errors
     /// An unreadable folder, or another surface's log.
@@ -72,6 +76,9 @@ impl Labelled {
         let (log, events, true_relevance, digest) = if edge_log::is_state(folder) {
             let edge = edge_log::read(folder, spec.surface())?;
             (edge.log, edge.events, Vec::new(), edge.digest)
+        } else if let Some(store) = collected::store_at(folder) {
+            let collected = collected::read_all(&store, spec.surface())?;
+            (collected.log, collected.events, Vec::new(), collected.digest)
         } else {
             let data = Data::open(folder)?;
             (FeatureLog::read(folder)?, data.events, data.relevance, data.digest)

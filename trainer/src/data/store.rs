@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
 use shared_features::event::Event;
 
-pub(super) mod columns;
+pub(crate) mod columns;
 
 /// Version of the folder's format.
 pub const FORMAT: u32 = 1;

@@ -15,7 +15,7 @@ use shared_features::transform::Training;
 use shared_features::wire::Load;
 
 use crate::data::labelled::{Labelled, Parts};
-use crate::data::{edge_log, replay};
+use crate::data::{collected, edge_log, replay};
 use crate::experiment::foreign::Source;
 use crate::experiment::judge::{Scorer, judge};
 use crate::experiment::train::{PartCounts, Report, Settings};
@@ -70,6 +70,8 @@ impl Prepared {
         let encoder = fit_encoder(&labelled, &spec, &parts)?;
         let newest = if edge_log::is_state(log) {
             edge_log::newest_tables(log, spec.features.surface())?
+        } else if let Some(store) = collected::store_at(log) {
+            collected::newest_tables_of(&store, spec.features.surface())?
         } else {
             replay::newest_tables(log).with_context(|| format!("cannot read {}/tables", log.display()))?
         };

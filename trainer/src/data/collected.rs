@@ -1,0 +1,117 @@
+//! What edges uploaded, read for training: a collected store is a LOG folder too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use shared_features::digest::Digest;
+use shared_features::encoder::Encoder;
+use shared_features::event::Event;
+use shared_features::feature_log::Record;
+
+use super::edge_log::EdgeLog;
+use super::warehouse::{Day, Warehouse, WarehouseError};
+
+/// Why a store is no log of a surface.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CollectedError {
+    /// The store.
+    #[error(transparent)]
+    Warehouse(#[from] WarehouseError),
+    /// Nothing of this surface.
+    #[error("{store} has no rows of surface `{surface}` in these days; it has: {known}")]
+    Empty {
+        /// The store.
+        store: String,
+        /// The surface.
+        surface: String,
+        /// What there is.
+        known: String,
+    },
+    /// A runtime that cannot be started.
+    #[error("{0}")]
+    Runtime(std::io::Error),
+}
+
+/// Reads a surface's rows, and all events, of some days: each request and event once.
+///
+/// Rows whose values the newest encoder's features do not cover are left out.
+///
+/// # Errors
+/// A store that cannot be read, or no rows.
+pub async fn read(store: &Warehouse, surface: &str, days: RangeInclusive<Day>) -> Result<EdgeLog, CollectedError> {
+    let mut records: Vec<Record> = Vec::new();
+    let mut encoders: BTreeMap<Digest, Encoder> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for file in store.rows(surface, days.clone()) {
+        let log = store.read_rows(file).await?;
+        encoders.extend(log.records.first().map(|r| (r.encoder, log.encoder)));
+        records.extend(log.records.into_iter().filter(|r| seen.insert(r.request.clone())));
+    }
+    let mut events: Vec<Event> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for file in store.events(days) {
+        let read = store.read_events(file).await?;
+        events.extend(read.into_iter().filter(|e| event_key(e).is_some_and(|key| seen.insert(key))));
+    }
+    let encoder = |hash| Ok::<_, CollectedError>(encoders.get(&hash).cloned().expect("a file carries its encoder"));
+    EdgeLog::of(records, events, encoder)?.ok_or_else(|| CollectedError::Empty {
+        store: store.name().to_owned(),
+        surface: surface.to_owned(),
+        known: store.surfaces().join(", "),
+    })
+}
+
+/// The snapshot that the newest row was made with.
+///
+/// # Errors
+/// A store that cannot be read.
+pub async fn newest_tables(store: &Warehouse, surface: &str) -> Result<Option<Vec<u8>>, CollectedError> {
+    let Some(day) = store.rows(surface, Day::ALL).map(|f| f.day).max() else { return Ok(None) };
+    let mut newest: Option<(i64, Digest)> = None;
+    for file in store.rows(surface, day..=day) {
+        let log = store.read_rows(file).await?;
+        newest = newest.max(log.records.iter().map(|r| (r.ts, r.tables)).max());
+    }
+    match newest {
+        Some((_, digest)) => Ok(Some(store.tables(digest).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The location of a collected store, where this is one: a folder with commits, or a URL.
+pub fn store_at(log: &Path) -> Option<String> {
+    let text = log.to_str()?;
+    (text.contains("://") || Warehouse::is_store(log)).then(|| text.to_owned())
+}
+
+/// [`read`] of all days, for those who do not wait for other things.
+///
+/// # Errors
+/// See [`read`].
+pub fn read_all(location: &str, surface: &str) -> Result<EdgeLog, CollectedError> {
+    block_on(async { read(&Warehouse::open(location).await?, surface, Day::ALL).await })
+}
+
+/// [`newest_tables`], for those who do not wait for other things.
+///
+/// # Errors
+/// See [`newest_tables`].
+pub fn newest_tables_of(location: &str, surface: &str) -> Result<Option<Vec<u8>>, CollectedError> {
+    block_on(async { newest_tables(&Warehouse::open(location).await?, surface).await })
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, CollectedError>>) -> Result<T, CollectedError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(CollectedError::Runtime)?.block_on(work)
+}
+
+/// What an event is counted once by: its kind and its id. `None` for kinds that edges do not log.
+pub(crate) fn event_key(event: &Event) -> Option<(bool, String)> {
+    match event {
+        Event::Impression(e) => Some((false, e.id.clone())),
+        Event::Interaction(e) => Some((true, e.id.clone())),
+        Event::Item(_) | Event::User(_) | Event::Request(_) => None,
+    }
+}
