@@ -13,6 +13,7 @@ mod keys;
 mod publish;
 mod replay;
 mod run;
+mod serve;
 mod simulate;
 mod tables;
 pub mod terminal;
@@ -68,5 +69,6 @@ commands! {
     Publish(publish::Publish),
     Tables(tables::Tables),
     Run(run::RunAll),
+    Serve(serve::Serve),
     Engine(engine::Engine),
 }

@@ -1,9 +1,10 @@
 //! Hearth's trainer: learns from what edges logged, judges a candidate against plain heuristics, and publishes it.
 //!
 //! Three phases: [`data`] (import, simulate, replay, labels), [`experiment`] (learners, metrics, evaluation)
-//! and [`release`] (gate, bundle, registry). [`cli`] is a thin layer of commands over them.
+//! and [`release`] (gate, bundle, registry). [`collect`] takes what edges upload. [`cli`] is a thin layer of commands over them.
 
 pub mod cli;
+pub mod collect;
 pub mod data;
 pub mod experiment;
 pub mod release;
