@@ -19,7 +19,7 @@ TIME ?= 600
 FUZZ ?= $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 NIGHTLY ?= nightly
 
-.PHONY: help setup hosts peers demo test lint bench engine parity real null fuzz soak docs
+.PHONY: help setup hosts peers demo test lint bench engine parity real null fuzz soak loss docs
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -88,6 +88,10 @@ fuzz: setup ## fuzz all that reads bytes, each target for TIME seconds: make fuz
 
 soak: setup ## a million calls of one engine: its memory must not grow
 	HEARTH_SOAK_CALLS=$${HEARTH_SOAK_CALLS:-1000000} $(CARGO) test --release --package hearth-tests --locked --test soak -- --nocapture
+
+loss: setup ## kill edge and collector, and let the store fail, a hundred rounds: what is acknowledged is stored once
+	$(CARGO) build --workspace --locked
+	HEARTH_LOSS_ROUNDS=$${HEARTH_LOSS_ROUNDS:-100} $(CARGO) test --workspace --locked --test collect -- --nocapture
 
 docs: setup ## the reference of every crate
 	$(CARGO) doc --workspace --no-deps --locked

@@ -2,7 +2,9 @@
 
 pub mod binary;
 pub mod cases;
+pub mod collector;
 pub mod edge;
+pub mod faulty;
 pub mod foreign;
 pub mod lightgbm_rank;
 pub mod parity;

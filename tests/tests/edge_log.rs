@@ -1,17 +1,21 @@
-//! What an edge logged is what the trainer learns from: its state folder is a LOG folder.
+//! What an edge logged is what the trainer learns from: its state folder is a LOG folder, and so is the store of a
+//! collector that it uploaded to.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use edge_runtime::host::Limits;
-use edge_runtime::runtime::{Runtime, Settings};
+use edge_runtime::runtime::{Keep, Runtime, Settings};
 use edge_runtime::spool;
 use hearth_tests::binary::trainer_ok;
 use hearth_tests::world;
 use serde_json::Value;
 use shared_features::event::{Event, ImpressionEvent, InteractionEvent, Shown};
+use trainer::collect::{self, Collector};
 use trainer::data::store::Data;
+use trainer::data::warehouse::Objects;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_is_trained_and_judged_on_what_an_edge_logged() {
@@ -29,6 +33,7 @@ async fn a_model_is_trained_and_judged_on_what_an_edge_logged() {
         state: folder.join("state"),
         limits: Limits { call: Duration::from_secs(10), ..Limits::serving() },
         spool: spool::Settings::default(),
+        keep: Keep::default(),
     };
     let runtime = Arc::new(Runtime::open(settings).await.unwrap());
     runtime.poll().await;
@@ -95,4 +100,31 @@ async fn a_model_is_trained_and_judged_on_what_an_edge_logged() {
     let report = json(trainer_ok(folder, &["train", "--log", "state", "--spec", &spec, "--out", "run-2", "--json"]));
     let model = report["evaluation"]["model"]["ndcg@10"]["value"].as_f64().unwrap();
     assert!(model > 0.5, "plays follow relevance, so there is much to learn: {model}");
+
+    collect(folder).await;
+    let collected = json(trainer_ok(folder, &["evaluate", "--run", "run", "--log", "store", "--json"]));
+    assert_eq!(collected, judged, "what was collected is judged as what was logged");
+    let again = json(trainer_ok(folder, &["train", "--log", "store", "--spec", &spec, "--out", "run-3", "--json"]));
+    assert_eq!(again["bundle"], report["bundle"], "what was collected gives the bundle that what was logged gives");
+}
+
+/// Collects what the edge has in its spool into `store`, in batches that overlap.
+async fn collect(folder: &Path) {
+    let entries = spool::read_from(&folder.join("state/spool"), spool::Position::default()).unwrap();
+    let entries: Vec<spool::Entry> = entries.into_iter().map(|(entry, _)| entry).collect();
+    let objects = Objects::open(folder.join("store").to_str().unwrap()).unwrap();
+    let (registry, trust) = (folder.join("registry"), std::fs::read(folder.join("keys/root.json")).unwrap());
+    let settings = collect::Settings { round_bytes: 100_000, small_files: 3, ..collect::Settings::default() };
+    let collector = Collector::open(objects, registry.to_str().unwrap(), &trust, settings).await.unwrap();
+    for from in (0..entries.len()).step_by(100) {
+        let segment = spool::segment_of(&entries[from..entries.len().min(from + 120)]);
+        let body = zstd::encode_all(&segment[..], 3).unwrap();
+        collector.accept("edge", &from.to_string(), body.into()).await.unwrap();
+    }
+    let mut rounds = 0;
+    while collector.compact().await.unwrap().more {
+        rounds += 1;
+    }
+    assert!(rounds > 2, "{rounds} rounds, so that files were merged");
+    assert_eq!(collector.status(), collect::Status::default(), "nothing waits or was put aside");
 }
