@@ -117,7 +117,8 @@ impl Runtime {
         let cache = Registry::open(&state.join("cache").to_string_lossy())?;
         let store = Store::open(&state.join("store.redb"))?;
         let spool_folder = state.join("spool");
-        let spool = Spool::open(&spool_folder, settings.spool)?;
+        let used = store.position()?.max(store.upload()?.position);
+        let spool = Spool::open_after(&spool_folder, settings.spool, used)?;
         let position = fold_in(&store, &spool_folder)?;
         let runtime = Runtime {
             host,

@@ -129,6 +129,15 @@ impl Spool {
     /// # Errors
     /// A folder that cannot be written, or a segment that is corrupt before its end.
     pub fn open(folder: &Path, settings: Settings) -> Result<Spool, SpoolError> {
+        Spool::open_after(folder, settings, Position::default())
+    }
+
+    /// Like [`Spool::open`], and writes after a place that somebody remembers, whatever has become of the files since:
+    /// what is written then is not taken for something that was read before.
+    ///
+    /// # Errors
+    /// See [`Spool::open`].
+    pub fn open_after(folder: &Path, settings: Settings, used: Position) -> Result<Spool, SpoolError> {
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| SpoolError::Io { path, source }
@@ -160,7 +169,7 @@ impl Spool {
         }
         let failed = Arc::new(Mutex::new(None));
         let (told, synced) = watch::channel(Position::default());
-        let writer = Writer {
+        let mut writer = Writer {
             folder: folder.to_owned(),
             settings,
             file,
@@ -170,6 +179,10 @@ impl Spool {
             failed: Arc::clone(&failed),
             synced: told,
         };
+        if used > writer.position {
+            writer.position.segment = used.segment;
+            writer.next_segment().map_err(io(folder))?;
+        }
         let (requests, receiver) = channel();
         let report = Arc::clone(&failed);
         let thread = std::thread::Builder::new()

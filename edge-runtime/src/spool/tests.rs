@@ -129,3 +129,30 @@ fn what_a_full_disk_does_not_take_is_taken_back_and_the_next_write_goes_on() {
     assert_eq!(*writer.failed.lock().unwrap(), None, "it goes on without a restart");
     assert_eq!(entries(folder.path()), [entry(1), entry(3)]);
 }
+
+#[test]
+fn what_is_written_comes_after_what_is_remembered_also_where_files_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = Settings { segment_bytes: 200, ..Settings::default() };
+    write(folder.path(), &[entry(1), entry(2), entry(3), entry(4)], small);
+    let (_, used) = read_from(folder.path(), Position::default()).unwrap().pop().unwrap();
+    let files = segments::list(folder.path()).unwrap();
+    // The last one is cut, as by a power failure; then it is gone; then all are.
+    let last = files.last().unwrap();
+    std::fs::write(&last.path, &std::fs::read(&last.path).unwrap()[..20]).unwrap();
+    let gone: [&dyn Fn(); 3] = [
+        &|| {},
+        &|| segments::list(folder.path()).unwrap().pop().map(|s| std::fs::remove_file(s.path).unwrap()).unwrap(),
+        &|| segments::list(folder.path()).unwrap().iter().for_each(|s| std::fs::remove_file(&s.path).unwrap()),
+    ];
+    for (k, damage) in (10..).zip(gone) {
+        damage();
+        let spool = Spool::open_after(folder.path(), small, used).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let position = runtime.block_on(spool.append(&[entry(k)])).unwrap();
+        drop(spool);
+        assert!(position > used, "{position:?} is before {used:?}");
+        let after = read_from(folder.path(), used).unwrap();
+        assert_eq!(after.last().unwrap().0, entry(k));
+    }
+}
