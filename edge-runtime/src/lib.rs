@@ -20,6 +20,8 @@ pub mod host;
 #[path = "browser/host.rs"]
 pub mod host;
 pub mod keys;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod pseudonym;
 pub mod registry;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod runtime;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use edge_runtime::host::Limits;
+use edge_runtime::pseudonym::Pseudonyms;
 use edge_runtime::runtime::{Keep, Runtime, Settings};
 #[cfg(feature = "playground")]
 use edge_runtime::server::playground::Playground;
@@ -29,6 +30,37 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Serve),
+    Pseudonym(Pseudonym),
+}
+
+/// Print what edges with a key call users, for `trainer data forget`; or make a key.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  edge-runtime pseudonym --key pseudonym.key --new
+  edge-runtime pseudonym --key pseudonym.key ada")]
+struct Pseudonym {
+    /// The key's file, as edges get it with --pseudonym-key
+    #[arg(long)]
+    key: PathBuf,
+    /// Write a new key into this file, which must not be there yet
+    #[arg(long)]
+    new: bool,
+    /// The users
+    #[arg(required_unless_present = "new")]
+    users: Vec<String>,
+}
+
+impl Pseudonym {
+    fn run(self) -> Result<()> {
+        let pseudonyms = match self.new {
+            true => Pseudonyms::create(&self.key)?,
+            false => Pseudonyms::read(&self.key)?,
+        };
+        for user in &self.users {
+            say(&pseudonyms.of(user));
+        }
+        Ok(())
+    }
 }
 
 /// Follow a channel and answer over HTTP.
@@ -85,6 +117,12 @@ struct Serve {
     /// Longest time in milliseconds that logs wait to be uploaded together
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
     upload_ms: u64,
+    /// Call users by pseudonyms under the key in this file, in histories and in logs; `edge-runtime pseudonym --new` makes one
+    #[arg(long, value_name = "FILE")]
+    pseudonym_key: Option<PathBuf>,
+    /// Upload user ids as they come, where they are pseudonyms already
+    #[arg(long, conflicts_with = "pseudonym_key")]
+    plain_user_ids: bool,
     /// Bytes of a batch before compression
     #[arg(long, default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(1..=32 << 20))]
     upload_bytes: u64,
@@ -98,12 +136,18 @@ struct Serve {
 const SPOOL_BYTES: u64 = 16 << 30;
 
 fn main() -> ExitCode {
-    let Command::Serve(serve) = Cli::parse().command;
+    let command = Cli::parse().command;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,edge_runtime=info"));
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
-    let run =
-        || -> Result<()> { tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve.run()) };
+    let run = || -> Result<()> {
+        match command {
+            Command::Serve(serve) => {
+                tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve.run())
+            }
+            Command::Pseudonym(pseudonym) => pseudonym.run(),
+        }
+    };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -144,6 +188,11 @@ impl Serve {
             batch_bytes: self.upload_bytes,
             every: Duration::from_millis(self.upload_ms),
         });
+        if upload.is_some() && self.pseudonym_key.is_none() && !self.plain_user_ids {
+            anyhow::bail!(
+                "--collector would send user ids as they are; pass --pseudonym-key FILE (`edge-runtime pseudonym --key FILE --new` makes one), or --plain-user-ids where they are pseudonyms already"
+            );
+        }
         let bound = self.spool_bytes.or(upload.is_some().then_some(SPOOL_BYTES));
         // The bound holds by whole segments, so they are much smaller than it.
         let segment_bytes = bound.map_or(u64::MAX, |b| b / 16).min(spool::Settings::default().segment_bytes);
@@ -156,6 +205,7 @@ impl Serve {
             limits: Limits { call: Duration::from_millis(self.deadline_ms), ..Limits::serving() },
             spool: spool::Settings { sync: Duration::from_millis(self.sync_ms), segment_bytes },
             keep: Keep { uploaded: upload.is_some(), bytes: bound },
+            pseudonyms: self.pseudonym_key.as_deref().map(Pseudonyms::read).transpose()?,
         };
         let runtime = Arc::new(Runtime::open(settings).await?);
         let uploader = upload.map(|upload| Uploader::new(Arc::clone(&runtime), upload)).transpose()?;

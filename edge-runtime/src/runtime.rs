@@ -17,6 +17,7 @@ use crate::answer::Answered;
 use crate::channel::is_name;
 use crate::host::{Host, Limits};
 use crate::keys::{Role, Root};
+use crate::pseudonym::Pseudonyms;
 use crate::registry::{Registry, RegistryError};
 use crate::serving::Serving;
 use crate::sign::Trusted;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub spool: spool::Settings,
     /// What a spool may take on disk, and where it goes.
     pub keep: Keep,
+    /// What users are called in histories and logs; as they come where absent.
+    pub pseudonyms: Option<Pseudonyms>,
 }
 
 /// An edge.
@@ -196,8 +199,9 @@ impl Runtime {
     #[cfg(feature = "playground")]
     pub(crate) async fn history(
         self: &Arc<Self>,
-        user: String,
+        mut user: String,
     ) -> Result<shared_features::history::History, AnswerError> {
+        self.rename(&mut user);
         let runtime = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || runtime.store.history(&user)).await;
         Ok(read.map_err(|_| AnswerError::Stopping)??)
@@ -210,7 +214,15 @@ impl Runtime {
         }
         event.check()?;
         check_time(event.ts, now)?;
+        self.rename(&mut event.user);
         self.serving(&event.surface)
+    }
+
+    /// Gives a user the name that is kept.
+    fn rename(&self, user: &mut String) {
+        if let Some(pseudonyms) = &self.settings.pseudonyms {
+            *user = pseudonyms.of(user);
+        }
     }
 
     /// Takes impressions; they are in the spool when this returns.
@@ -233,11 +245,12 @@ impl Runtime {
     ///
     /// # Errors
     /// An interaction that is refused; none of the list is taken then.
-    pub async fn interactions(self: &Arc<Self>, events: Vec<InteractionEvent>) -> Result<(), AnswerError> {
+    pub async fn interactions(self: &Arc<Self>, mut events: Vec<InteractionEvent>) -> Result<(), AnswerError> {
         let now = now_ms();
-        for event in &events {
+        for event in &mut events {
             event.check()?;
             check_time(event.ts, now)?;
+            self.rename(&mut event.user);
         }
         // A client that goes away must not leave an interaction in the spool that its history does not have.
         let runtime = Arc::clone(self);

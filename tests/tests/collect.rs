@@ -156,6 +156,7 @@ async fn logged(folder: &Path, requests: u64) -> Vec<Entry> {
         limits: Limits { call: Duration::from_secs(20), ..Limits::serving() },
         spool: spool::Settings::default(),
         keep: Keep::default(),
+        pseudonyms: None,
     };
     let edge = Arc::new(Runtime::open(settings).await.unwrap());
     edge.poll().await;
@@ -232,7 +233,7 @@ fn ids(entries: &[Entry]) -> Acknowledged {
 }
 
 fn uploading(url: &str) -> Vec<String> {
-    let more = ["--collector", url, "--collector-token-file", "token", "--upload-ms", "20", "--sync-ms", "10"];
+    let more = ["--collector", url, "--collector-token-file", "token", "--plain-user-ids", "--upload-ms", "20", "--sync-ms", "10"];
     let small = ["--upload-bytes", "65536", "--spool-bytes", "67108864"];
     more.iter().chain(&small).map(ToString::to_string).collect()
 }

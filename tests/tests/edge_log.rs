@@ -34,6 +34,7 @@ async fn a_model_is_trained_and_judged_on_what_an_edge_logged() {
         limits: Limits { call: Duration::from_secs(10), ..Limits::serving() },
         spool: spool::Settings::default(),
         keep: Keep::default(),
+        pseudonyms: None,
     };
     let runtime = Arc::new(Runtime::open(settings).await.unwrap());
     runtime.poll().await;

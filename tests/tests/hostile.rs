@@ -185,6 +185,7 @@ async fn open(folder: &Path, call: Duration) -> Arc<Runtime> {
         limits: Limits { call, ..Limits::serving() },
         spool: spool::Settings::default(),
         keep: Keep::default(),
+        pseudonyms: None,
     };
     Arc::new(Runtime::open(settings).await.unwrap())
 }

@@ -160,6 +160,7 @@ async fn the_fallback_answers(surface: &str, failure: &[Instruction<'static>]) {
         limits: Limits { call: Duration::from_millis(50), ..Limits::serving() },
         spool: spool::Settings::default(),
         keep: Keep::default(),
+        pseudonyms: None,
     };
     let runtime = Arc::new(Runtime::open(settings).await.unwrap());
     runtime.poll().await;

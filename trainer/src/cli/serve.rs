@@ -25,7 +25,7 @@ use crate::data::warehouse::Objects;
   trainer serve --store store --tokens tokens --registry registry --trust keys/root.json
 
 On the edge:
-  edge-runtime serve ... --collector http://127.0.0.1:8788 --collector-token-file token
+  edge-runtime serve ... --collector http://127.0.0.1:8788 --collector-token-file token --pseudonym-key key
 
 Then:
   trainer train --log store --spec SPEC --out run")]
