@@ -64,13 +64,13 @@ struct Serve {
     #[arg(long)]
     playground: bool,
     /// Milliseconds between two looks at the channels
-    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(10..))]
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(10..=86_400_000))]
     poll_ms: u64,
     /// Milliseconds a model may take for a request before the fallback answers
-    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     deadline_ms: u64,
     /// Milliseconds between two fsyncs of the spool
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     sync_ms: u64,
 }
 
@@ -79,8 +79,13 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,edge_runtime=info"));
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
-    let run =
-        || -> Result<()> { tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve.run()) };
+    let run = || -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let done = runtime.block_on(serve.run());
+        // What is still at work was not acknowledged, and is not waited for.
+        runtime.shutdown_background();
+        done
+    };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -151,7 +156,7 @@ impl Serve {
         };
         #[cfg(not(feature = "playground"))]
         let routes = server::router(Arc::clone(&runtime), metrics);
-        axum::serve(listener, routes).with_graceful_shutdown(stop_signal()).await?;
+        server::serve(listener, routes, stop_signal()).await?;
         follow.abort();
         runtime.close().await;
         Ok(())
@@ -189,4 +194,24 @@ async fn stop_signal() {
     }
     #[cfg(not(unix))]
     let _ = interrupt.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_never_come_are_refused() {
+        let parse = |flag: &str, ms: &str| {
+            let needed = ["edge-runtime", "serve", "--registry", "r", "--trust", "t", "--channel", "c", "--state", "s"];
+            Cli::try_parse_from(needed.into_iter().chain([flag, ms])).map_err(|e| e.to_string())
+        };
+        for flag in ["--deadline-ms", "--poll-ms", "--sync-ms"] {
+            assert!(parse(flag, "500").is_ok());
+            for ms in ["0", "18446744073709551615"] {
+                let error = parse(flag, ms).unwrap_err();
+                assert!(error.contains(flag) && error.contains("is not in"), "{error}");
+            }
+        }
+    }
 }

@@ -194,7 +194,7 @@ mod tests {
             static MEMORY: Cell<usize> = const { Cell::new(0) };
             static GROWN: Cell<usize> = const { Cell::new(0) };
         }
-        // Pages 0, 2, 3 and 4: the second one does not follow the first.
+        // Pages 0, 2, 3, 4 and so on: the second one does not follow the first.
         let pool = Pool::new(|pages| {
             if MEMORY.get() == 0 {
                 MEMORY.set((vec![0u8; 9 * PAGE].leak().as_ptr() as usize).next_multiple_of(PAGE));
@@ -205,8 +205,8 @@ mod tests {
         });
         let layout = |size| Layout::from_size_align(size, 8).unwrap();
         // SAFETY: as `GlobalAlloc` asks.
-        let blocks = [PAGE / 2, PAGE, PAGE].map(|size| unsafe { pool.alloc(layout(size)) } as usize);
-        assert_eq!(blocks.map(|at| at - MEMORY.get()), [0, 2 * PAGE, 3 * PAGE]);
+        let blocks = [PAGE / 2, PAGE / 2 * 3, PAGE].map(|size| unsafe { pool.alloc(layout(size)) } as usize);
+        assert_eq!(blocks.map(|at| at - MEMORY.get()), [0, 2 * PAGE, 2 * PAGE + PAGE / 2 * 3]);
         assert_eq!(pool.end.get(), MEMORY.get() + (GROWN.get() + 1) * PAGE, "no block ends beyond what was given");
         assert!(pool.unused.get() <= pool.end.get());
     }

@@ -19,15 +19,21 @@ pub(super) const MAX: usize = 4 << 20;
 /// Most bytes of a larger body that are read and thrown away before it is refused.
 const MAX_DRAINED: usize = 256 << 20;
 /// Longest time that this takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DRAINING: Duration = Duration::from_secs(10);
+/// Longest time that a body takes from its request's head on.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads the whole body, and hands the request on where it is not too large.
 pub(super) async fn read_whole(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    match read(&parts.headers, body).await {
+    match read_within(PATIENCE, &parts.headers, body).await {
         Ok(bytes) => next.run(Request::from_parts(parts, bytes.into())).await,
         Err(error) => error.into_response(),
     }
+}
+
+async fn read_within(patience: Duration, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, ServerError> {
+    tokio::time::timeout(patience, read(headers, body)).await.unwrap_or(Err(ServerError::TooSlow))
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, ServerError> {
@@ -50,10 +56,25 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, ServerError> {
                 }
             };
             // Whoever sends more or longer than this is refused in the middle of it.
-            let _ = tokio::time::timeout(PATIENCE, drain).await;
+            let _ = tokio::time::timeout(DRAINING, drain).await;
             return Err(ServerError::TooLarge);
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_is_given_up() {
+        let begins = futures::stream::iter([Ok::<_, std::io::Error>("{")]);
+        let body = Body::from_stream(begins.chain(futures::stream::pending()));
+        let read = read_within(Duration::from_millis(10), &HeaderMap::new(), body).await;
+        assert!(matches!(read, Err(ServerError::TooSlow)), "{read:?}");
+        let whole = read_within(Duration::MAX, &HeaderMap::new(), Body::from("{}")).await;
+        assert_eq!(whole.unwrap(), b"{}");
+    }
 }
