@@ -9,7 +9,7 @@ use shared_features::numeric::store;
 use shared_features::request::Request;
 use shared_features::schema::SchemaError;
 use shared_features::slate::by_score;
-use shared_features::wire::{Call, ExplainMethod, Explained};
+use shared_features::wire::{Call, ExplainMethod, Explained, Explanation};
 
 use crate::host::HostError;
 use crate::serving::Serving;
@@ -81,7 +81,7 @@ impl Serving {
         let view = history.view(event.ts, arm.encoder.history_length);
         let call = Call { histories: vec![view], requests: vec![(0, request)], salt: String::new() };
         let mut explanation = snapshot.guest.explain(&call)?;
-        let explained = explanation.requests.pop().ok_or(HostError::Reply { reason: "no answer".into() })?;
+        let explained = take_only(&mut explanation)?;
         Ok(ExplainAnswer {
             request: event.id,
             surface: event.surface,
@@ -95,7 +95,21 @@ impl Serving {
     }
 }
 
-/// All candidates, best first; the host has checked that the lists fit each other.
+/// Takes the one answer out, whose lists fit each other.
+fn take_only(explanation: &mut Explanation) -> Result<Explained, HostError> {
+    let refuse = |reason: String| Err(HostError::Reply { reason });
+    let (slots, answers) = (explanation.slots.len(), explanation.requests.len());
+    match explanation.requests.pop() {
+        Some(e) if answers == 1 => {
+            let rows = e.items.len();
+            let whole = [e.scores.len(), e.raw.len()] == [rows; 2] && Some(e.contributions.len()) == rows.checked_mul(slots);
+            if whole { Ok(e) } else { refuse("its lists have different lengths".into()) }
+        }
+        _ => refuse(format!("{answers} answers to one request")),
+    }
+}
+
+/// All candidates, best first; the lists fit each other.
 fn items(explained: &Explained, slots: &[Slot]) -> Vec<ExplainedItem> {
     let item = |row: u32| {
         let row = row as usize;
@@ -134,6 +148,39 @@ fn known(x: f32) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_explanation_whose_lists_do_not_fit_is_refused() {
+        let whole = || Explained {
+            items: vec!["a".into(), "b".into()],
+            scores: vec![0.0; 2],
+            raw: vec![0.0; 2],
+            contributions: vec![0.0; 2],
+        };
+        let explanation = |requests| Explanation {
+            slots: vec![Slot { feature: "age".into(), name: "age".into() }],
+            method: ExplainMethod::Linear,
+            base: 0.0,
+            requests,
+        };
+        let taken = |requests| take_only(&mut explanation(requests)).map_err(|e| e.to_string());
+        assert_eq!(taken(vec![whole()]), Ok(whole()));
+        for answers in [vec![], vec![whole(), whole()]] {
+            let error = taken(answers).unwrap_err();
+            assert!(error.contains("answers to one request"), "{error}");
+        }
+        let breaks: [fn(&mut Explained); 4] = [
+            |e| e.scores.truncate(1),
+            |e| e.raw.truncate(1),
+            |e| e.contributions.truncate(1),
+            |e| e.items.push("c".into()),
+        ];
+        for change in breaks {
+            let mut explained = whole();
+            change(&mut explained);
+            assert!(taken(vec![explained]).unwrap_err().contains("different lengths"));
+        }
+    }
 
     #[test]
     fn slots_of_a_feature_are_summed_and_the_largest_comes_first() {

@@ -100,13 +100,13 @@ struct Serve {
     #[arg(long)]
     playground: bool,
     /// Milliseconds between two looks at the channels
-    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(10..))]
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(10..=86_400_000))]
     poll_ms: u64,
     /// Milliseconds a model may take for a request before the fallback answers
-    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     deadline_ms: u64,
     /// Milliseconds between two fsyncs of the spool
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     sync_ms: u64,
     /// The collector to upload what is logged to; what it has is then deleted here
     #[arg(long, value_name = "URL", requires = "collector_token_file")]
@@ -141,12 +141,15 @@ fn main() -> ExitCode {
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
     let run = || -> Result<()> {
-        match command {
-            Command::Serve(serve) => {
-                tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve.run())
-            }
-            Command::Pseudonym(pseudonym) => pseudonym.run(),
-        }
+        let serve = match command {
+            Command::Serve(serve) => serve,
+            Command::Pseudonym(pseudonym) => return pseudonym.run(),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let done = runtime.block_on(serve.run());
+        // What is still at work was not acknowledged, and is not waited for.
+        runtime.shutdown_background();
+        done
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -236,7 +239,7 @@ impl Serve {
         };
         #[cfg(not(feature = "playground"))]
         let routes = server::router(Arc::clone(&runtime), metrics);
-        axum::serve(listener, routes).with_graceful_shutdown(server::stop_signal()).await?;
+        server::serve(listener, routes, server::stop_signal()).await?;
         follow.abort();
         upload.inspect(|upload| upload.abort());
         runtime.close().await;
@@ -263,6 +266,26 @@ async fn follow(runtime: Arc<Runtime>, every: Duration) {
         let keeper = Arc::clone(&runtime);
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || keeper.trim()).await {
             tracing::error!(%error, "the spool cannot be trimmed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_never_come_are_refused() {
+        let parse = |flag: &str, ms: &str| {
+            let needed = ["edge-runtime", "serve", "--registry", "r", "--trust", "t", "--channel", "c", "--state", "s"];
+            Cli::try_parse_from(needed.into_iter().chain([flag, ms])).map_err(|e| e.to_string())
+        };
+        for flag in ["--deadline-ms", "--poll-ms", "--sync-ms"] {
+            assert!(parse(flag, "500").is_ok());
+            for ms in ["0", "18446744073709551615"] {
+                let error = parse(flag, ms).unwrap_err();
+                assert!(error.contains(flag) && error.contains("is not in"), "{error}");
+            }
         }
     }
 }

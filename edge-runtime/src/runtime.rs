@@ -113,7 +113,7 @@ impl Runtime {
         let root = Root::pinned(&settings.trust)?;
         let publishers = root.trusted(Role::Publisher)?;
         let state = &settings.state;
-        std::fs::create_dir_all(state).map_err(|source| OpenError::State { path: state.clone(), source })?;
+        make_state(state).map_err(|source| OpenError::State { path: state.clone(), source })?;
         let compiled = state.join("compiled");
         let host = Host::shared()?.with_cache(&compiled);
         let host = host.map_err(|source| OpenError::State { path: compiled, source })?;
@@ -471,6 +471,14 @@ fn fold_in(store: &Store, spool_folder: &std::path::Path) -> Result<Position, Op
     store.insert(&interactions)?;
     store.checkpoint(reached)?;
     Ok(reached)
+}
+
+/// Makes the state folder where it is not there; nobody else may write to it, whatever the umask allows.
+fn make_state(folder: &std::path::Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
+    builder.recursive(true).create(folder)
 }
 
 fn check_time(ts: i64, now: i64) -> Result<(), AnswerError> {

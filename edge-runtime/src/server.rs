@@ -19,9 +19,12 @@ use shared_features::event::{Attributes, Candidate, ImpressionEvent, Interaction
 use crate::runtime::{AnswerError, Runtime, now_ms};
 
 pub mod body;
+mod connection;
 mod openapi;
 #[cfg(feature = "playground")]
 pub mod playground;
+
+pub use connection::serve;
 
 #[derive(Clone)]
 struct App {
@@ -88,6 +91,7 @@ enum ServerError {
     Body(String),
     MediaType(String),
     TooLarge,
+    TooSlow,
     NotFound,
     Method,
 }
@@ -128,6 +132,7 @@ fn routes(more: Router<App>, app: App) -> Router {
         // The layer below has read the body, and holds it to its size.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(body::read_whole))
+        .layer(from_fn(connection::at_work))
         .layer(tower_http::trace::TraceLayer::new_for_http())
         .with_state(app)
 }
@@ -289,6 +294,7 @@ impl IntoResponse for ServerError {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type")
             }
             ServerError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large"),
+            ServerError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "body_too_slow", "Body too slow"),
             ServerError::NotFound => (StatusCode::NOT_FOUND, "not_found", "Not found"),
             ServerError::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
         };
@@ -296,6 +302,7 @@ impl IntoResponse for ServerError {
             ServerError::Answer(error) => error.to_string(),
             ServerError::Body(detail) | ServerError::MediaType(detail) => detail,
             ServerError::TooLarge => format!("a body has at most {} bytes; send several", body::MAX),
+            ServerError::TooSlow => format!("a body takes at most {} seconds; send less", body::PATIENCE.as_secs()),
             ServerError::NotFound | ServerError::Method => "see /openapi.json for what this edge answers".into(),
         };
         Problem::new(status, code, title, detail).into_response()

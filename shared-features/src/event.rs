@@ -1,6 +1,7 @@
 //! The five events that edges, imports and the simulator produce, as JSON.
 //!
 //! Timestamps are milliseconds since the Unix epoch, UTC.
+//! They lie within 8,640,000,000,000,000 of it, as the dates of JavaScript do: 273,790 years before it and after.
 //! Ids are strings of 1 to 128 bytes; an event with an id seen before is a duplicate.
 //! This module checks shape and range; types of attributes are checked against a schema by [`crate::request`].
 
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_ID_BYTES: usize = 128;
 /// Most candidates in one request.
 pub const MAX_CANDIDATES: usize = 4096;
+/// Largest distance of a timestamp from the epoch, in milliseconds: that of a JavaScript date.
+pub const MAX_TS_MS: i64 = 8_640_000_000_000_000;
 /// Largest local-time offset from UTC, in minutes.
 pub const MAX_OFFSET_MIN: i16 = 14 * 60;
 
@@ -232,8 +235,10 @@ impl Event {
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), EventError> {
         match self {
-            Event::Item(e) => check_id("id", &e.id),
-            Event::User(e) => check_id("id", &e.id),
+            Event::Item(ItemEvent { id, ts, .. }) | Event::User(UserEvent { id, ts, .. }) => {
+                check_id("id", id)?;
+                check_ts(*ts)
+            }
             Event::Request(e) => e.check(),
             Event::Impression(e) => e.check(),
             Event::Interaction(e) => e.check(),
@@ -248,6 +253,7 @@ impl RequestEvent {
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), EventError> {
         check_id("id", &self.id)?;
+        check_ts(self.ts)?;
         check_id("user", &self.user)?;
         check_id("surface", &self.surface)?;
         check_offset(self.offset_min)?;
@@ -266,6 +272,7 @@ impl ImpressionEvent {
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), EventError> {
         check_id("id", &self.id)?;
+        check_ts(self.ts)?;
         check_id("request", &self.request)?;
         check_list("shown", self.shown.iter().map(|s| s.item.as_str()))?;
         for propensity in self.shown.iter().filter_map(|s| s.propensity) {
@@ -284,6 +291,7 @@ impl InteractionEvent {
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), EventError> {
         check_id("id", &self.id)?;
+        check_ts(self.ts)?;
         check_id("user", &self.user)?;
         check_id("item", &self.item)?;
         check_id("action", &self.action)?;
@@ -315,6 +323,13 @@ fn check_id(field: &'static str, id: &str) -> Result<(), EventError> {
     Ok(())
 }
 
+fn check_ts(ts: i64) -> Result<(), EventError> {
+    if !(-MAX_TS_MS..=MAX_TS_MS).contains(&ts) {
+        return Err(out_of_range("ts", ts, "at most 8640000000000000 before or after the epoch"));
+    }
+    Ok(())
+}
+
 fn check_offset(offset_min: i16) -> Result<(), EventError> {
     if !(-MAX_OFFSET_MIN..=MAX_OFFSET_MIN).contains(&offset_min) {
         return Err(out_of_range("offset_min", offset_min, "-840 to 840"));
@@ -338,4 +353,32 @@ fn check_list<'a>(field: &'static str, items: impl ExactSizeIterator<Item = &'a 
 
 fn out_of_range(field: &'static str, got: impl ToString, expected: &'static str) -> EventError {
     EventError::OutOfRange { field, got: got.to_string(), expected }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_has_a_time_that_is_a_date() {
+        let events = |ts: i64| {
+            let common = format!(r#""id": "e", "ts": {ts}"#);
+            [
+                format!(r#"{{"event": "item", {common}}}"#),
+                format!(r#"{{"event": "user", {common}}}"#),
+                format!(r#"{{"event": "request", {common}, "user": "u", "surface": "s"}}"#),
+                format!(r#"{{"event": "impression", {common}, "request": "r", "shown": []}}"#),
+                format!(r#"{{"event": "interaction", {common}, "user": "u", "item": "i", "action": "play"}}"#),
+            ]
+            .map(|text| serde_json::from_str::<Event>(&text).unwrap().check())
+        };
+        for ts in [0, MAX_TS_MS, -MAX_TS_MS] {
+            assert_eq!(events(ts), [const { Ok(()) }; 5]);
+        }
+        for ts in [MAX_TS_MS + 1, -MAX_TS_MS - 1, i64::MIN, i64::MAX] {
+            for refused in events(ts) {
+                assert!(matches!(refused, Err(EventError::OutOfRange { field: "ts", .. })), "{ts}: {refused:?}");
+            }
+        }
+    }
 }

@@ -20,6 +20,7 @@ pub mod history;
 pub mod numeric;
 pub mod order;
 pub mod policy;
+pub mod printable;
 pub mod random;
 pub mod rank;
 pub mod request;

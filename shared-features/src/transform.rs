@@ -36,6 +36,11 @@ pub trait Fit {
     fn imputes(&self) -> bool {
         false
     }
+
+    /// Whether the constants come from the rows, and not from the settings alone.
+    fn learns(&self) -> bool {
+        false
+    }
 }
 
 /// A transform's constants.
@@ -133,6 +138,10 @@ impl Fit for Transform {
 
     fn imputes(&self) -> bool {
         self.settings().imputes()
+    }
+
+    fn learns(&self) -> bool {
+        self.settings().learns()
     }
 }
 

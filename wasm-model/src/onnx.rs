@@ -218,5 +218,10 @@ fn number(x: f64) -> f32 {
     if x.is_nan() { f32::NAN } else { x as f32 }
 }
 
+/// The first 80 characters of a name, for a message in which it does not stand in backticks.
+fn short(name: &str) -> String {
+    name.chars().take(80).collect()
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

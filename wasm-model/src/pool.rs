@@ -42,8 +42,9 @@ impl Pool {
 
     /// A block that was never used; null where memory does not grow.
     fn take(&self, size: usize) -> *mut u8 {
-        let left = self.end.get() - self.unused.get();
-        if left < size {
+        // Once more where what is new does not begin where the old ends: then what was left does not count.
+        while self.end.get() - self.unused.get() < size {
+            let left = self.end.get() - self.unused.get();
             let pages = (size - left).div_ceil(PAGE);
             let Some(start) = (self.grow)(pages) else { return null_mut() };
             if start != self.end.get() {
@@ -185,6 +186,29 @@ mod tests {
                 _ => assert_eq!(pool.unused.get(), after_first, "after call {call}"),
             }
         }
+    }
+
+    #[test]
+    fn a_block_is_whole_where_memory_grows_elsewhere() {
+        thread_local! {
+            static MEMORY: Cell<usize> = const { Cell::new(0) };
+            static GROWN: Cell<usize> = const { Cell::new(0) };
+        }
+        // Pages 0, 2, 3, 4 and so on: the second one does not follow the first.
+        let pool = Pool::new(|pages| {
+            if MEMORY.get() == 0 {
+                MEMORY.set((vec![0u8; 9 * PAGE].leak().as_ptr() as usize).next_multiple_of(PAGE));
+            }
+            let grown = GROWN.get();
+            GROWN.set(grown + pages);
+            Some(MEMORY.get() + (grown + usize::from(grown > 0)) * PAGE)
+        });
+        let layout = |size| Layout::from_size_align(size, 8).unwrap();
+        // SAFETY: as `GlobalAlloc` asks.
+        let blocks = [PAGE / 2, PAGE / 2 * 3, PAGE].map(|size| unsafe { pool.alloc(layout(size)) } as usize);
+        assert_eq!(blocks.map(|at| at - MEMORY.get()), [0, 2 * PAGE, 2 * PAGE + PAGE / 2 * 3]);
+        assert_eq!(pool.end.get(), MEMORY.get() + (GROWN.get() + 1) * PAGE, "no block ends beyond what was given");
+        assert!(pool.unused.get() <= pool.end.get());
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub enum HostError {
         limit: u32,
     },
     /// The guest refused its input, in its own words.
-    #[error("the engine refused: {reason}")]
+    #[error("the engine refused: {}", shared_features::printable::sentence(.reason))]
     Refused {
         /// Its words.
         reason: String,
@@ -187,7 +187,7 @@ impl Guest {
         Ok(ranked)
     }
 
-    /// What each number of a vector adds to the score of each candidate.
+    /// What each number of a vector adds to the score of each candidate, as the engine says it: nothing is checked.
     ///
     /// # Errors
     /// The engine fails or refuses a request.

@@ -1,11 +1,12 @@
 //! Compiled engines and the images of loaded bundles on disk, so that a restart does not make them again.
 //!
-//! wasmtime runs what is loaded here without looking at it again. So only this machine's own output is: in a folder
-//! that nobody else may write to, under a name made of what it was made from and wasmtime's version and settings.
+//! wasmtime runs what is loaded here without looking at it again. So only this machine's own output is: in a folder of
+//! this user that nobody else may write to, under a name made of what it was made from and wasmtime's version and settings.
 //! A file that was torn or altered by accident is noticed by its checksum; whatever is wrong, it is made again.
 //!
 //! Files are mapped and not copied: an instance's memory begins with the pages of its image's file.
-//! They are therefore replaced and removed, and never written again. The [`KEPT`] that were used last stay.
+//! They are therefore replaced and removed, and never written again. The [`KEPT`] of each kind that were used last
+//! stay; other files in the folder are let alone.
 #![allow(unsafe_code)]
 
 use std::fs::{self, File};
@@ -21,13 +22,18 @@ use wasmtime::{Engine, Module};
 
 use super::instance::Code;
 
-/// Files that a folder keeps: those of a few releases of each surface and arm.
+/// Files of a kind that a folder keeps: those of a few releases of each surface and arm.
 const KEPT: usize = 16;
+/// Endings of files: compiled engines, images of loaded bundles, and what is being written.
+const CODE: &str = "code";
+const MEMORY: &str = "memory";
+const TEMPORARY: &str = "tmp";
 
 /// A folder of compiled engines and images.
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
     folder: PathBuf,
+    user: private::User,
 }
 
 /// What is known of a compiled engine beside its code.
@@ -45,15 +51,14 @@ impl Cache {
     /// Takes a folder, which it makes where it is not there.
     ///
     /// # Errors
-    /// The folder cannot be made, or others may write to it.
+    /// The folder cannot be made, is another user's, or others may write to it or to the one that it is in.
     pub(super) fn open(folder: &Path) -> io::Result<Cache> {
-        private::make(folder)?;
-        Ok(Cache { folder: folder.to_owned() })
+        Ok(Cache { folder: folder.to_owned(), user: private::make(folder)? })
     }
 
     /// A compiled engine, where this machine compiled it before with these settings.
     pub(super) fn code(&self, engine: &Engine, digest: Digest) -> Option<Code> {
-        let (module, rest) = self.get(engine, digest)?;
+        let (module, rest) = self.get(engine, digest, CODE)?;
         let Rest { data, minimum, maximum, globals } = codec::decode(&rest, "compiled engine").ok()?;
         Some(Code::restore(module, data, (minimum, maximum), globals))
     }
@@ -67,23 +72,28 @@ impl Cache {
             maximum: parts.memory.maximum,
             globals: parts.globals,
         };
-        self.put(engine, digest, module, &codec::encode(&rest))
+        self.put(engine, digest, CODE, module, &codec::encode(&rest))
+    }
+
+    /// Says that a compiled engine was used again, so that it stays.
+    pub(super) fn renew_code(&self, engine: &Engine, digest: Digest) {
+        renew(&self.path(engine, digest, CODE));
     }
 
     /// The memory of a bundle that this machine loaded before; `loaded` names engine and bundle.
     pub(super) fn memory(&self, engine: &Engine, loaded: Digest) -> Option<Module> {
-        self.get(engine, loaded).map(|(memory, _)| memory)
+        self.get(engine, loaded, MEMORY).map(|(memory, _)| memory)
     }
 
     /// Keeps the memory of a loaded bundle for later; one that cannot be kept is loaded again then.
     pub(super) fn keep_memory(&self, engine: &Engine, loaded: Digest, memory: &Module) -> io::Result<()> {
-        self.put(engine, loaded, memory, &[])
+        self.put(engine, loaded, MEMORY, memory, &[])
     }
 
     /// A module, and what was kept with it.
-    fn get(&self, engine: &Engine, name: Digest) -> Option<(Module, Vec<u8>)> {
-        let path = self.path(engine, name);
-        private::check(&path).ok()?;
+    fn get(&self, engine: &Engine, name: Digest, kind: &str) -> Option<(Module, Vec<u8>)> {
+        let path = self.path(engine, name, kind);
+        private::check(&path, self.user).ok()?;
         let bytes = fs::read(&path).ok()?;
         let (body, checksum) = bytes.split_last_chunk::<4>()?;
         if crc32fast::hash(body).to_le_bytes() != *checksum {
@@ -95,19 +105,18 @@ impl Cache {
         // checks again, with bytes after it that it does not look at; nobody but this user could write it since, the
         // checksum says that it is whole, and Hearth never writes to a file that has its name.
         let module = unsafe { Module::deserialize_file(engine, &path) }.ok()?;
-        // Those used last are kept.
-        let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        renew(&path);
         Some((module, rest))
     }
 
     /// Writes a module, the rest, the rest's length, and a checksum of it all.
-    fn put(&self, engine: &Engine, name: Digest, module: &Module, rest: &[u8]) -> io::Result<()> {
+    fn put(&self, engine: &Engine, name: Digest, kind: &str, module: &Module, rest: &[u8]) -> io::Result<()> {
         let mut bytes = module.serialize().map_err(io::Error::other)?;
         bytes.extend_from_slice(rest);
         bytes.extend_from_slice(&(rest.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        let path = self.path(engine, name);
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+        let path = self.path(engine, name, kind);
+        let temporary = path.with_extension(format!("{}.{TEMPORARY}", ulid::Ulid::new()));
         let written = private::create(&temporary)
             .and_then(|mut file| file.write_all(&bytes))
             .and_then(|()| fs::rename(&temporary, &path));
@@ -117,28 +126,45 @@ impl Cache {
         written.and_then(|()| self.forget())
     }
 
-    /// Removes what was not used for longest.
+    /// Removes what of each kind was not used for longest.
     fn forget(&self) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
+            let path = entry?.path();
+            let Some(kind) = kind(&path) else { continue };
             // One that is gone by now needs no removing.
-            if let Ok(used) = entry.metadata().and_then(|metadata| metadata.modified()) {
-                files.push((used, entry.path()));
+            if let Ok(used) = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified()) {
+                files.push((kind, used, path));
             }
         }
         files.sort();
-        for (_, path) in files.iter().rev().skip(KEPT) {
-            let _ = fs::remove_file(path);
+        for files in files.chunk_by(|(a, ..), (b, ..)| a == b) {
+            for (_, _, path) in files.iter().rev().skip(KEPT) {
+                let _ = fs::remove_file(path);
+            }
         }
         Ok(())
     }
 
-    fn path(&self, engine: &Engine, name: Digest) -> PathBuf {
+    fn path(&self, engine: &Engine, name: Digest, kind: &str) -> PathBuf {
         let mut settings = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut settings);
-        self.folder.join(format!("{name}-{:016x}", settings.finish()))
+        self.folder.join(format!("{name}-{:016x}.{kind}", settings.finish()))
     }
+}
+
+/// Those used last are kept; one that cannot be marked is made again one day.
+fn renew(path: &Path) {
+    let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+}
+
+/// The ending of a file with a name that [`Cache`] gives; `None` for files of others.
+fn kind(path: &Path) -> Option<&'static str> {
+    let (stem, ending) = path.file_name()?.to_str()?.split_once('.')?;
+    let (digest, settings) = stem.split_once('-')?;
+    let own = digest.parse::<Digest>().is_ok() && settings.len() == 16 && u64::from_str_radix(settings, 16).is_ok();
+    let ending = ending.rsplit('.').next()?;
+    [CODE, MEMORY, TEMPORARY].into_iter().find(|kind| own && *kind == ending)
 }
 
 /// What nobody but this user may write to.
@@ -149,7 +175,16 @@ mod private {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
     use std::path::Path;
 
-    pub(super) fn make(folder: &Path) -> io::Result<()> {
+    /// Write permission of the group and of everybody.
+    const OTHERS: u32 = 0o022;
+    /// Only its owner may rename or remove a file in such a folder.
+    const STICKY: u32 = 0o1000;
+
+    /// The number of the user as whom this process makes files.
+    #[derive(Clone, Copy, Debug)]
+    pub(super) struct User(u32);
+
+    pub(super) fn make(folder: &Path) -> io::Result<User> {
         if let Err(error) = DirBuilder::new().mode(0o700).create(folder)
             && error.kind() != io::ErrorKind::AlreadyExists
         {
@@ -160,21 +195,38 @@ mod private {
         if !metadata.is_dir() {
             return refuse("it is no folder");
         }
-        if metadata.mode() & 0o022 != 0 {
-            return refuse("others may write to it");
+        if metadata.mode() & OTHERS != 0 {
+            return refuse("others may write to it; take that from them with `chmod go-w`");
         }
-        Ok(())
+        let within = fs::metadata(folder.join(".."))?.mode();
+        if within & OTHERS != 0 && within & STICKY == 0 {
+            return refuse("others may write to the folder that it is in; take that from them with `chmod go-w`");
+        }
+        let user = user(folder)?;
+        if metadata.uid() != user.0 {
+            return refuse("it belongs to another user; remove it, or pass another --state");
+        }
+        Ok(user)
     }
 
-    /// A plain file of the folder's owner that nobody else may write to.
-    pub(super) fn check(path: &Path) -> io::Result<()> {
+    /// Whom a file belongs to that this process makes.
+    fn user(folder: &Path) -> io::Result<User> {
+        let path = folder.join(format!("{}.tmp", ulid::Ulid::new()));
+        let file = create(&path)?;
+        fs::remove_file(&path)?;
+        Ok(User(file.metadata()?.uid()))
+    }
+
+    /// A plain file of this user that nobody else may write to, in such a folder.
+    pub(super) fn check(path: &Path, user: User) -> io::Result<()> {
         let (file, folder) = (fs::symlink_metadata(path)?, fs::metadata(path.parent().unwrap_or(path))?);
-        let own = file.is_file() && file.uid() == folder.uid() && (file.mode() | folder.mode()) & 0o022 == 0;
-        if own { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+        let own = [file.uid(), folder.uid()] == [user.0; 2] && (file.mode() | folder.mode()) & OTHERS == 0;
+        if own && file.is_file() { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
 
+    /// A file that was not there.
     pub(super) fn create(path: &Path) -> io::Result<File> {
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
     }
 }
 
@@ -184,17 +236,20 @@ mod private {
     use std::io;
     use std::path::Path;
 
-    pub(super) fn make(folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)
+    #[derive(Clone, Copy, Debug)]
+    pub(super) struct User;
+
+    pub(super) fn make(folder: &Path) -> io::Result<User> {
+        fs::create_dir_all(folder).map(|()| User)
     }
 
     /// Without Unix permissions nothing says who wrote a file, so none is taken.
-    pub(super) fn check(_: &Path) -> io::Result<()> {
+    pub(super) fn check(_: &Path, _: User) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(super) fn create(path: &Path) -> io::Result<File> {
-        File::create(path)
+        File::create_new(path)
     }
 }
 

@@ -152,8 +152,9 @@ pub(super) fn memory_type(minimum: u64, maximum: Option<u64>) -> MemoryType {
 }
 
 fn constant(expression: &wasmparser::ConstExpr) -> Result<usize, String> {
-    match expression.get_operators_reader().read() {
-        Ok(Operator::I32Const { value }) => Ok(value as u32 as usize),
+    let mut operators = expression.get_operators_reader();
+    match (operators.read(), operators.read()) {
+        (Ok(Operator::I32Const { value }), Ok(Operator::End)) => Ok(value as u32 as usize),
         _ => Err("it has data at a place that is no constant".into()),
     }
 }

@@ -180,9 +180,10 @@ fn no_memory() -> HostError {
     HostError::Compile { reason: "it exports no memory".into() }
 }
 
+/// Ticks from now, bounded so that the clock's count can be added.
 fn ticks(time: Duration) -> u64 {
     // One more, as the current tick has begun already.
-    (time.as_millis() / TICK.as_millis()) as u64 + 1
+    u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).min(u64::MAX / 2) + 1
 }
 
 fn fault(error: &wasmtime::Error, limits: &Limits, time: Duration) -> HostError {

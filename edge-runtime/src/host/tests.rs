@@ -163,6 +163,38 @@ fn an_engine_that_begins_with_more_memory_than_any_may_have() {
 }
 
 #[test]
+fn an_engine_whose_data_stands_at_a_computed_place() {
+    let text = r#"(module (memory (export "memory") 2) (data (i32.add (i32.const 8) (i32.const 8)) "x")
+        (func (export "hearth_abi") (result i32) (i32.const 1))
+        (func (export "hearth_alloc") (param i32) (result i32) (i32.const 65536))
+        (func (export "hearth_free") (param i32 i32))
+        (func (export "hearth_load") (param i32 i32) (result i32) (i32.const 0))
+        (func (export "hearth_call") (param i32 i32 i32) (result i64) (i64.const 0)))"#;
+    let error = start(&wat::parse_str(text).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("at a place that is no constant"), "{error}");
+}
+
+#[test]
+fn a_deadline_that_never_comes() {
+    let engine = guest(1, &[], &[Instruction::Unreachable], false);
+    let load = Load { encoder: Vec::new(), policy: Vec::new(), tables: Vec::new(), model: Vec::new() };
+    for call in [Duration::from_millis(u64::MAX), Duration::MAX] {
+        let guest = Guest::new(Host::shared().unwrap(), &engine, &load, Limits { call, ..limits() }).unwrap();
+        assert!(matches!(guest.describe(), Err(HostError::Trap { .. })));
+        let nothing = Call { histories: Vec::new(), requests: Vec::new(), salt: String::new() };
+        assert!(matches!(guest.explain(&nothing), Err(HostError::Trap { .. })));
+    }
+}
+
+#[test]
+fn a_refusal_is_printed_without_what_a_terminal_obeys() {
+    let reply = codec::encode(&Reply::<Floats>::Err(format!("`{}` \u{1b}[2J", "n".repeat(500))));
+    let guest = start(&guest(1, &reply, &[at(REPLY.into(), reply.len())], false)).unwrap();
+    let error = guest.score(&[0.0]).unwrap_err().to_string();
+    assert!(error.contains("nnn…` \\u{1b}[2J") && error.len() < 200, "{error}");
+}
+
+#[test]
 fn a_trap() {
     assert!(
         matches!(answers(&[Instruction::Unreachable]), HostError::Trap { reason } if reason.contains("unreachable"))

@@ -19,7 +19,9 @@ pub(super) const MAX: usize = 4 << 20;
 /// Most bytes of a larger body that are read and thrown away before it is refused.
 const MAX_DRAINED: usize = 256 << 20;
 /// Longest time that this takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DRAINING: Duration = Duration::from_secs(10);
+/// Longest time that a body takes from its request's head on.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a body is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,23 +30,30 @@ pub enum BodyError {
     TooLarge,
     /// It broke off.
     Broken(String),
+    /// It took longer than it may.
+    TooSlow,
 }
 
 /// Reads the whole body, and hands the request on where it is not too large.
 pub(super) async fn read_whole(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    match read(&parts.headers, body, MAX).await {
+    match read(&parts.headers, body, MAX, PATIENCE).await {
         Ok(bytes) => next.run(Request::from_parts(parts, bytes.into())).await,
         Err(BodyError::TooLarge) => ServerError::TooLarge.into_response(),
         Err(BodyError::Broken(reason)) => ServerError::Body(reason).into_response(),
+        Err(BodyError::TooSlow) => ServerError::TooSlow.into_response(),
     }
 }
 
-/// Reads a body of at most `max` bytes.
+/// Reads a body of at most `max` bytes that comes within `patience`.
 ///
 /// # Errors
-/// A larger body, or one that breaks off.
-pub async fn read(headers: &HeaderMap, body: Body, max: usize) -> Result<Vec<u8>, BodyError> {
+/// A larger or slower body, or one that breaks off.
+pub async fn read(headers: &HeaderMap, body: Body, max: usize, patience: Duration) -> Result<Vec<u8>, BodyError> {
+    tokio::time::timeout(patience, read_all(headers, body, max)).await.unwrap_or(Err(BodyError::TooSlow))
+}
+
+async fn read_all(headers: &HeaderMap, body: Body, max: usize) -> Result<Vec<u8>, BodyError> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let announced: Option<usize> = header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
     let asks_first = header(header::EXPECT).is_some_and(|what| what.eq_ignore_ascii_case("100-continue"));
@@ -64,10 +73,25 @@ pub async fn read(headers: &HeaderMap, body: Body, max: usize) -> Result<Vec<u8>
                 }
             };
             // Whoever sends more or longer than this is refused in the middle of it.
-            let _ = tokio::time::timeout(PATIENCE, drain).await;
+            let _ = tokio::time::timeout(DRAINING, drain).await;
             return Err(BodyError::TooLarge);
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_is_given_up() {
+        let begins = futures::stream::iter([Ok::<_, std::io::Error>("{")]);
+        let body = Body::from_stream(begins.chain(futures::stream::pending()));
+        let slow = read(&HeaderMap::new(), body, MAX, Duration::from_millis(10)).await;
+        assert_eq!(slow, Err(BodyError::TooSlow));
+        let whole = read(&HeaderMap::new(), Body::from("{}"), MAX, Duration::MAX).await;
+        assert_eq!(whole.unwrap(), b"{}");
+    }
 }

@@ -54,6 +54,10 @@ impl Fit for Impute {
     fn imputes(&self) -> bool {
         true
     }
+
+    fn learns(&self) -> bool {
+        !matches!(self.with, With::Value(_))
+    }
 }
 
 impl Apply for Imputed {

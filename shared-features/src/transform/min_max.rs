@@ -29,6 +29,10 @@ impl Fit for MinMax {
             known.fold((first, first), |(min, max), x| (if x < min { x } else { min }, if x > max { x } else { max }));
         Step::MinMax(Range { min, max })
     }
+
+    fn learns(&self) -> bool {
+        true
+    }
 }
 
 impl Apply for Range {

@@ -63,6 +63,10 @@ impl Fit for OneHot {
     fn imputes(&self) -> bool {
         true
     }
+
+    fn learns(&self) -> bool {
+        true
+    }
 }
 
 impl Apply for Vocabulary {

@@ -30,4 +30,8 @@ impl Fit for Quantiles {
         bounds.dedup();
         Step::Quantiles(Bounds { bounds })
     }
+
+    fn learns(&self) -> bool {
+        true
+    }
 }

@@ -32,6 +32,10 @@ impl Fit for Standardize {
         let deviation = libm::sqrt(variance);
         Step::Standardize(Moments { mean, deviation: if deviation > 0.0 { deviation } else { 1.0 } })
     }
+
+    fn learns(&self) -> bool {
+        true
+    }
 }
 
 impl Apply for Moments {

@@ -76,7 +76,7 @@ impl Serve {
             .with_context(|| format!("cannot listen on {}; pass another --listen", self.listen))?;
         say!("listening on http://{}", listener.local_addr()?);
         let compaction = tokio::spawn(server.clone().compact(Duration::from_millis(self.compact_ms)));
-        axum::serve(listener, server.routes()).with_graceful_shutdown(edge_runtime::server::stop_signal()).await?;
+        edge_runtime::server::serve(listener, server.routes(), edge_runtime::server::stop_signal()).await?;
         compaction.abort();
         Ok(())
     }

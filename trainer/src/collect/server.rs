@@ -45,7 +45,6 @@ enum ServerError {
     Token,
     Busy,
     Body(BodyError, usize),
-    Slow,
     Header(&'static str),
     Encoding,
     Accept(AcceptError),
@@ -120,8 +119,7 @@ async fn take(server: &Server, headers: &HeaderMap, body: Body) -> Result<(Strin
         return Err(ServerError::Encoding);
     }
     let most = server.collector.settings().sent_bytes;
-    let read = tokio::time::timeout(PATIENCE, body::read(headers, body, most)).await;
-    let body = read.map_err(|_| ServerError::Slow)?.map_err(|error| ServerError::Body(error, most))?;
+    let body = body::read(headers, body, most, PATIENCE).await.map_err(|error| ServerError::Body(error, most))?;
     metrics::counter!("hearth_collect_bytes_total", "token" => sender.to_owned()).increment(body.len() as u64);
     // A client that goes away must not leave a batch half-way between the store and its being whole.
     let (collector, edge, name) = (Arc::clone(&server.collector), edge.to_owned(), batch.to_owned());
@@ -152,7 +150,7 @@ impl ServerError {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large")
             }
             ServerError::Body(BodyError::Broken(_), _) => (StatusCode::BAD_REQUEST, "malformed_body", "Malformed body"),
-            ServerError::Slow => (StatusCode::REQUEST_TIMEOUT, "too_slow", "Too slow"),
+            ServerError::Body(BodyError::TooSlow, _) => (StatusCode::REQUEST_TIMEOUT, "too_slow", "Too slow"),
             ServerError::Header(_) => (StatusCode::BAD_REQUEST, "missing_header", "Missing header"),
             ServerError::Encoding => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "Unsupported encoding")
@@ -185,7 +183,7 @@ impl IntoResponse for ServerError {
                 format!("a batch has at most {most} bytes as it is sent; send smaller ones")
             }
             ServerError::Body(BodyError::Broken(reason), _) => reason,
-            ServerError::Slow => format!("the body did not come within {} s", PATIENCE.as_secs()),
+            ServerError::Body(BodyError::TooSlow, _) => format!("the body did not come within {} s", PATIENCE.as_secs()),
             ServerError::Header(name) => format!("send the header `{name}`"),
             ServerError::Encoding => "send a segment of a spool with `Content-Encoding: zstd`".into(),
             ServerError::Accept(error) => error.to_string(),

@@ -117,9 +117,7 @@ impl Chain {
         for step in &self.steps {
             parameters += match &step.run {
                 Run::Head(head) => head.describe().parameters as usize,
-                Run::Affine { weights, bias, .. } => weights.len() + bias.len(),
-                Run::Binary(_, a, b) => a.constants() + b.constants(),
-                _ => 0,
+                run => run.weights(),
             };
             depth += u32::from(matches!(step.run, Run::Affine { .. } | Run::Head(_)));
         }
@@ -135,6 +133,15 @@ impl Chain {
 }
 
 impl Run {
+    /// The numbers that it holds; a head's are not counted.
+    fn weights(&self) -> usize {
+        match self {
+            Run::Affine { weights, bias, .. } => weights.len() + bias.len(),
+            Run::Binary(_, a, b) => a.constants() + b.constants(),
+            _ => 0,
+        }
+    }
+
     /// Computes a row's output from the cells before it; heads are run a group at a time instead.
     fn apply(&self, cells: &[f32], output: &mut [f32]) {
         match self {

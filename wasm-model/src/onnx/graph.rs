@@ -1,8 +1,8 @@
 //! A ModelProto as far as the engine needs it: operator sets, inputs, outputs, initializers and nodes.
 
-use super::ModelError;
 use super::protobuf::{Fields, malformed};
 use super::tensor::{Data, FLOAT, Tensor};
+use super::{ModelError, short};
 
 /// Most nodes of a graph.
 const MAX_NODES: usize = 1024;
@@ -139,7 +139,7 @@ impl Node {
     /// The error for an operator that is not run.
     pub(super) fn unsupported(&self) -> ModelError {
         let domain = if self.domain.is_empty() { String::new() } else { format!("{}.", self.domain) };
-        ModelError::Operator { domain, operator: self.operator.clone() }
+        ModelError::Operator { domain: short(&domain), operator: short(&self.operator) }
     }
 
     pub(super) fn ints(&self, name: &str) -> &[i64] {

@@ -42,6 +42,8 @@ impl Tensor {
                 8 => name = value.text()?,
                 9 => raw = Some(value.bytes()?),
                 10 => value.doubles(&mut doubles)?,
+                // The data's location, where it is not the default.
+                14 if value.int()? == 0 => {}
                 13 | 14 => return Err(malformed("external tensor data is not supported")),
                 _ => {}
             }

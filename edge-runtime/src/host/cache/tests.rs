@@ -107,18 +107,46 @@ fn a_bundle_that_was_loaded_before_is_not_loaded_again() {
     assert_eq!(files(), first);
 }
 
+/// Makes a file as old as the epoch.
+fn age(path: &Path) {
+    File::open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+}
+
 #[test]
-fn the_files_used_last_are_kept() {
+fn of_each_kind_the_files_used_last_are_kept_and_others_are_let_alone() {
     let (_folder, host, engine, file) = compiled();
-    let count = || fs::read_dir(file.parent().unwrap()).unwrap().count();
-    for model in 0..KEPT as u8 + 8 {
-        load(&host, model);
-        // Used again at each start, and so never forgotten.
-        assert!(found(&host, &engine), "after {model} bundles");
-        assert_eq!(count(), KEPT.min(model as usize + 2));
+    let cache = file.parent().unwrap();
+    let digest = Digest::of(b"");
+    let others = ["my-notes.txt".to_owned(), "x.tmp".to_owned(), format!("{digest}.code"), format!("{digest}-12.code")];
+    for name in &others {
+        fs::write(cache.join(name), name).unwrap();
+        age(&cache.join(name));
     }
-    load(&host, KEPT as u8 + 7);
-    assert_eq!(count(), KEPT);
+    let count = |ending: &str| {
+        let paths = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| kind(path) == Some(ending)).count()
+    };
+    for torn in 0..KEPT + 3 {
+        fs::write(cache.join(format!("{digest}-{torn:016x}.0.tmp")), "").unwrap();
+    }
+    for model in 0..KEPT as u8 + 8 {
+        age(&file);
+        // The engine is ready in this process, and used with each bundle.
+        load(&host, model);
+        assert!(fs::metadata(&file).unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH);
+        assert_eq!((count(CODE), count(MEMORY)), (1, KEPT.min(model as usize + 1)));
+    }
+    assert_eq!(count(TEMPORARY), KEPT);
+    for k in 0..KEPT as u8 + 2 {
+        let other = guest(1, &[k], &[wasm_encoder::Instruction::Unreachable], false);
+        host.compile(&other, Digest::of(&other)).unwrap();
+        load(&host, 0);
+    }
+    assert_eq!((count(CODE), count(MEMORY)), (KEPT, KEPT));
+    assert!(found(&host, &engine), "what is used stays");
+    for name in others {
+        assert_eq!(fs::read_to_string(cache.join(&name)).unwrap(), name, "no file of this cache");
+    }
 }
 
 #[cfg(unix)]
@@ -140,4 +168,32 @@ fn what_others_may_write_to_is_left_alone() {
     fs::rename(&file, &elsewhere).unwrap();
     symlink(&elsewhere, &file).unwrap();
     assert!(!found(&host, &engine));
+    let refused = || Host::new().unwrap().with_cache(cache).unwrap_err().to_string();
+    allow(folder.path(), 0o770);
+    assert!(refused().contains("others may write to the folder that it is in"), "{}", refused());
+    allow(folder.path(), 0o1777);
+    Host::new().unwrap().with_cache(cache).unwrap();
+    allow(folder.path(), 0o700);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_another_user_owns_is_left_alone() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let (_folder, host, engine, file) = compiled();
+    let cache = file.parent().unwrap();
+    let own = fs::metadata(&file).unwrap().uid();
+    let give = |path: &Path, user| chown(path, Some(user), None);
+    if give(&file, own + 1).is_err() {
+        return println!("skipped: only root may give files to another user; run the tests as root");
+    }
+    assert!(!found(&host, &engine));
+    give(cache, own + 1).unwrap();
+    assert!(!found(&host, &engine), "folder and file are of one user, who is not this one");
+    let error = Host::new().unwrap().with_cache(cache).unwrap_err().to_string();
+    assert!(error.contains("another user"), "{error}");
+    give(&file, own).unwrap();
+    assert!(!found(&host, &engine));
+    give(cache, own).unwrap();
+    assert!(found(&host, &engine));
 }

@@ -10,6 +10,8 @@ use crate::onnx::tensor::{DOUBLE, Data, FLOAT, Tensor};
 const MAX_WIDTH: usize = 16_384;
 /// Most numbers of all values of a row.
 const MAX_CELLS: usize = 1 << 18;
+/// Most weights of all layers, twice what a model's file has room for; a constant counts for each layer that reads it.
+const MAX_WEIGHTS: usize = 1 << 25;
 
 /// What a name in the graph stands for.
 #[derive(Clone, Copy)]
@@ -33,6 +35,7 @@ impl Chain {
         let features = Slot { at: 0, width };
         let mut names = Names(graph.initializers.iter().map(|t| (t.name.as_str(), Meaning::Constant(t))).collect());
         names.0.push((&graph.inputs[0].name, Meaning::Value(features)));
+        let mut weights = 0;
         let mut chain = Chain { steps: Vec::new(), cells: width, output: features, reads_features: false };
         for node in &graph.nodes {
             let operator = operator(node).ok_or_else(|| node.unsupported())?;
@@ -50,6 +53,10 @@ impl Chain {
                     let (run, width) = step.map_err(refuse)?;
                     if width == 0 || width > MAX_WIDTH || chain.cells + width > MAX_CELLS {
                         return Err(refuse(format!("a value of {width} numbers a row, which is too many or none")));
+                    }
+                    weights += run.weights();
+                    if weights > MAX_WEIGHTS {
+                        return Err(refuse(format!("its layers have more than {MAX_WEIGHTS} weights together")));
                     }
                     chain.reads_features |= run.reads(features);
                     let output = Slot { at: chain.cells, width };

@@ -125,6 +125,38 @@ fn claims_without_bytes_are_refused() {
 }
 
 #[test]
+fn a_constant_that_many_layers_read_counts_for_each() {
+    let (width, layers) = (1 << 10, 34);
+    let names: Vec<String> = (0..layers).map(|at| format!("v{at}")).collect();
+    let layer = |from: &str, to: &str, weights: &str| node("", "MatMul", &[from, weights], to, &[]);
+    let mut nodes = vec![layer("features", "v0", "first")];
+    nodes.extend(names.windows(2).map(|pair| layer(&pair[0], &pair[1], "w")));
+    let first = tensor("first", &[2, width], &vec![0.0; 2 * width as usize]);
+    let square = tensor("w", &[width, width], &vec![0.0; (width * width) as usize]);
+    refused(&model(&nodes, &[first, square], 2, 3), "MatMul: its layers have more than 33554432 weights");
+}
+
+#[test]
+fn where_numbers_are_is_told_by_one_field_or_by_a_location_that_is_not_the_default() {
+    let weights = || tensor("w", &[2, 1], &[1.0, 2.0]);
+    let with = |weights: Message| model(&[node("", "MatMul", &["features", "w"], "score", &[])], &[weights], 2, 3);
+    assert_eq!(score(&with(weights().varint(14, 0)), &[1.0, 1.0]), 3.0);
+    for external in [weights().varint(14, 1), weights().varint(14, 2), weights().bytes(13, &[])] {
+        refused(&with(external), "external tensor data");
+    }
+}
+
+#[test]
+fn a_long_name_is_cut() {
+    let long = "x".repeat(100_000);
+    for (domain, operator) in [("", long.as_str()), (&long, "Relu")] {
+        let bytes = model(&[node(domain, operator, &["features"], "score", &[])], &[], 2, 3);
+        let error = Model::load(&bytes, 2).unwrap_err().to_string();
+        assert!(error.contains(&long[..80]) && error.len() < 300, "{} bytes", error.len());
+    }
+}
+
+#[test]
 fn graphs_that_are_not_in_order_are_refused() {
     let relu = |from: &str, to: &str| node("", "Relu", &[from], to, &[]);
     refused(&model(&[relu("b", "a"), relu("a", "b")], &[], 2, 3), "Relu: it reads `b`");
