@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -25,9 +25,11 @@ use crate::bundle::{EngineError, check_engine};
 mod cache;
 mod image;
 mod instance;
+mod quick;
 
 use cache::Cache;
 use instance::{Code, Image, Instance};
+use quick::Quick;
 
 /// Instances of a process at a time; a slot reserves 4 GiB of addresses, and memory only once it is used.
 const CONCURRENT: u32 = 1_000;
@@ -49,7 +51,10 @@ const TICK: Duration = Duration::from_millis(1);
 #[derive(Clone)]
 pub struct Host {
     engine: Engine,
+    quick: Option<Arc<Quick>>,
     compiled: Arc<Mutex<Compiled>>,
+    /// Held while an engine is compiled, so that who wants the same one waits for it.
+    compiling: Arc<Mutex<()>>,
     cache: Option<Cache>,
 }
 
@@ -67,12 +72,16 @@ pub struct Limits {
     pub load: Duration,
     /// Whether an instance is kept for the next call after a clean one, instead of one call each.
     pub keep: bool,
+    /// Whether a guest whose engine is not compiled yet starts on code that is made at once and runs slower, to the
+    /// same bits, until better code is there.
+    pub at_once: bool,
 }
 
 /// A loaded bundle, ready to be called from any thread.
 pub struct Guest {
     host: Host,
-    image: Image,
+    /// Changes once at most, where the guest started on code that was made at once.
+    image: Arc<RwLock<Image>>,
     limits: Limits,
     /// Kept instances; empty unless [`Limits::keep`].
     idle: Mutex<Vec<Instance>>,
@@ -134,12 +143,14 @@ pub enum HostError {
 impl Limits {
     /// For answering requests.
     pub fn serving() -> Limits {
-        Limits { memory_bytes: 256 << 20, call: Duration::from_millis(250), load: Duration::from_secs(10), keep: false }
+        let (call, load) = (Duration::from_millis(250), Duration::from_secs(10));
+        Limits { memory_bytes: 256 << 20, call, load, keep: false, at_once: false }
     }
 
     /// For a trainer's large calls.
     pub fn batch() -> Limits {
-        Limits { memory_bytes: 1 << 30, call: Duration::from_secs(300), load: Duration::from_secs(60), keep: true }
+        let (call, load) = (Duration::from_secs(300), Duration::from_secs(60));
+        Limits { memory_bytes: 1 << 30, call, load, keep: true, at_once: false }
     }
 }
 
@@ -158,61 +169,79 @@ impl Host {
     /// # Errors
     /// The folder cannot be made, is another user's, or others may write to it or to the one that it is in.
     pub fn with_cache(&self, folder: &Path) -> std::io::Result<Host> {
-        Ok(Host { cache: Some(Cache::open(folder)?), compiled: Arc::default(), engine: self.engine.clone() })
+        Ok(Host { cache: Some(Cache::open(folder)?), compiled: Arc::default(), ..self.clone() })
     }
 
     fn new() -> Result<Host, HostError> {
         let failed = |e: wasmtime::Error| HostError::Compile { reason: format!("{e:#}") };
         let engine = Engine::new(&pooling()).or_else(|_| Engine::new(&on_demand())).map_err(failed)?;
-        let clock = engine.weak();
+        let quick = Quick::new().map(Arc::new);
+        let clocks: Vec<_> = std::iter::once(&engine).chain(quick.as_ref().map(|q| &q.engine)).map(Engine::weak).collect();
         std::thread::Builder::new()
             .name("hearth-deadlines".into())
             .spawn(move || {
-                while let Some(engine) = clock.upgrade() {
-                    engine.increment_epoch();
-                    drop(engine);
+                // They end together, with the host.
+                while clocks.iter().filter_map(|clock| clock.upgrade()).map(|e| e.increment_epoch()).count() > 0 {
                     std::thread::sleep(TICK);
                 }
             })
             .map_err(|e| HostError::Compile { reason: e.to_string() })?;
-        Ok(Host { engine, compiled: Arc::default(), cache: None })
+        Ok(Host { engine, quick, compiled: Arc::default(), compiling: Arc::default(), cache: None })
     }
 
-    /// Checks and compiles an engine, unless it was lately.
-    fn compile(&self, wasm: &[u8], digest: Digest) -> Result<Arc<Code>, HostError> {
+    /// An engine that was compiled lately, in this process or into the cache.
+    fn compiled(&self, digest: Digest) -> Option<Arc<Code>> {
         let ready = lock(&self.compiled).iter().find(|(known, _)| *known == digest).map(|(_, code)| Arc::clone(code));
         if let Some(code) = ready {
             if let Some(cache) = &self.cache {
                 cache.renew_code(&self.engine, digest);
             }
+            return Some(code);
+        }
+        let kept = self.cache.as_ref()?.code(&self.engine, digest)?;
+        Some(self.remember(digest, kept))
+    }
+
+    /// Checks and compiles an engine, unless it was lately.
+    fn compile(&self, wasm: &[u8], digest: Digest) -> Result<Arc<Code>, HostError> {
+        let _compiling = lock(&self.compiling);
+        if let Some(code) = self.compiled(digest) {
             return Ok(code);
         }
-        let kept = self.cache.as_ref().and_then(|cache| cache.code(&self.engine, digest));
-        let code = Arc::new(match kept {
-            Some(code) => code,
-            None => {
-                check_engine(wasm)?;
-                let code = Code::compile(&self.engine, wasm)?;
-                self.keep("a compiled engine", |cache| cache.keep_code(&self.engine, digest, &code));
-                code
-            }
-        });
+        check_engine(wasm)?;
+        let code = Code::compile(&self.engine, wasm)?;
+        self.keep("a compiled engine", |cache| cache.keep_code(&self.engine, digest, &code));
+        Ok(self.remember(digest, code))
+    }
+
+    fn remember(&self, digest: Digest, code: Code) -> Arc<Code> {
+        let code = Arc::new(code);
         let mut compiled = lock(&self.compiled);
         compiled.push_front((digest, Arc::clone(&code)));
         compiled.truncate(COMPILED);
-        Ok(code)
+        code
+    }
+
+    /// A bundle's image on code that is made at once; `None` where better code is there, or none can be made at once.
+    fn load_at_once(&self, wasm: &[u8], load: &[u8], limits: &Limits) -> Result<Option<Image>, HostError> {
+        let digest = Digest::of(wasm);
+        let Some(quick) = self.quick.as_ref().filter(|_| limits.at_once && self.compiled(digest).is_none()) else {
+            return Ok(None);
+        };
+        check_engine(wasm)?;
+        quick.code(wasm, digest).map(|code| code.load(load, limits)).transpose()
     }
 
     /// A bundle's image, unless it was loaded before.
     fn load(&self, wasm: &[u8], load: &[u8], limits: &Limits) -> Result<Image, HostError> {
         let digest = Digest::of(wasm);
         let code = self.compile(wasm, digest)?;
-        let Some(cache) = &self.cache else { return code.load(&self.engine, load, limits) };
+        let Some(cache) = &self.cache else { return code.load(load, limits) };
         let loaded = Digest::of(&[&digest.as_bytes()[..], Digest::of(load).as_bytes()].concat());
         if let Some(memory) = cache.memory(&self.engine, loaded) {
             return Ok(Image::of(&code, memory));
         }
-        let image = code.load(&self.engine, load, limits)?;
+        let image = code.load(load, limits)?;
         self.keep("a loaded bundle", |cache| cache.keep_memory(&self.engine, loaded, image.memory()));
         Ok(image)
     }
@@ -260,8 +289,49 @@ impl Guest {
     /// # Errors
     /// An engine that is refused, or parts that the engine refuses.
     pub fn new(host: &Host, wasm: &[u8], load: &Load, limits: Limits) -> Result<Guest, HostError> {
-        let image = host.load(wasm, &codec::encode(load), &limits)?;
-        Ok(Guest { host: host.clone(), image, limits, idle: Mutex::default() })
+        let load = codec::encode(load);
+        let guest = |image| Guest {
+            host: host.clone(),
+            image: Arc::new(RwLock::new(image)),
+            limits,
+            idle: Mutex::default(),
+        };
+        match host.load_at_once(wasm, &load, &limits)? {
+            None => Ok(guest(host.load(wasm, &load, &limits)?)),
+            Some(image) => {
+                let guest = guest(image);
+                guest.improve(wasm.to_vec(), load)?;
+                Ok(guest)
+            }
+        }
+    }
+
+    /// Makes better code on a thread of its own, and goes on with it once it is there.
+    fn improve(&self, wasm: Vec<u8>, load: Vec<u8>) -> Result<(), HostError> {
+        let (host, limits, image) = (self.host.clone(), self.limits, Arc::downgrade(&self.image));
+        let improve = move || {
+            let better = host.load(&wasm, &load, &limits);
+            if let (Some(image), Ok(better)) = (image.upgrade(), &better) {
+                *image.write().unwrap_or_else(PoisonError::into_inner) = better.clone();
+            }
+            if let Some(quick) = &host.quick {
+                quick.forget();
+            }
+            if let Err(error) = better {
+                tracing::error!(%error, "an engine cannot be compiled for speed; it goes on as it started");
+            }
+        };
+        let thread = std::thread::Builder::new().name("hearth-compiler".into()).spawn(improve);
+        thread.map(drop).map_err(|e| HostError::Compile { reason: e.to_string() })
+    }
+
+    /// Whether the guest still runs on code that was made at once.
+    pub fn is_provisional(&self) -> bool {
+        self.image().is_of(self.host.quick.as_ref().map(|q| &q.engine))
+    }
+
+    fn image(&self) -> Image {
+        self.image.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the engine is and holds.
@@ -328,7 +398,7 @@ impl Guest {
     /// # Errors
     /// There is no room for it.
     pub fn start(&self) -> Result<impl Sized + use<>, HostError> {
-        self.image.start(&self.host.engine, &self.limits, self.limits.call)
+        self.image().start(&self.limits, self.limits.call)
     }
 
     fn call<M: Serialize, R: DeserializeOwned>(&self, op: Op, message: &M) -> Result<R, HostError> {
@@ -344,7 +414,7 @@ impl Guest {
         let idle = lock(&self.idle).pop();
         let mut instance = match idle {
             Some(instance) => instance,
-            None => self.image.start(&self.host.engine, limits, limits.call)?,
+            None => self.image().start(limits, limits.call)?,
         };
         let reply = instance.call(op, &codec::encode(message), limits)?;
         let reply: Reply<R> = codec::decode(&reply, "reply").map_err(|e| HostError::Reply { reason: e.to_string() })?;

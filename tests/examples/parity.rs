@@ -38,7 +38,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
 
 /// Every WebAssembly host, which must be there.
 fn hosts(engine: &[u8]) -> Result<Vec<Worker>, String> {
-    let mut hosts = vec![sandbox::cranelift(engine), sandbox::pulley(engine)];
+    let mut hosts = vec![sandbox::cranelift(engine), sandbox::winch(engine), sandbox::pulley(engine)];
     for (name, host) in
         [("node", web::node(engine)), ("chromium", web::chromium(engine)), ("firefox-esr", web::firefox(engine))]
     {

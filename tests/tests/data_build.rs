@@ -91,7 +91,7 @@ fn labels_are_those_made_in_memory() {
         for (touch, assume_shown) in [(Touch::Last, false), (Touch::First, false), (Touch::Last, true)] {
             (spec.label.touch, spec.label.assume_shown) = (touch, assume_shown);
             let out = folder.path().join("dataset");
-            let report = build::build(&Input::folders(&[from.clone()]).unwrap(), &spec, &small(), &out).unwrap();
+            let report = build::build(&Input::folders(&[from.clone()], spec.surface()).unwrap(), &spec, &small(), &out).unwrap();
             let labels = Labels::new(&spec.label, &data.events);
             let expected: Vec<_> =
                 log.records.iter().map(|r| labels.grades(&r.request, r.ts, &r.rows.items)).collect();
@@ -158,7 +158,7 @@ fn rows_that_were_logged_twice_are_written_once_and_counted() {
     let from = folder.path().join("log");
     let log = log(&from, &spec, &data);
     let rows: u64 = log.records.iter().map(|r| r.rows.items.len() as u64).sum();
-    let mut input = Input::folders(&[from]).unwrap();
+    let mut input = Input::folders(&[from], spec.surface()).unwrap();
     input.rows.push(input.rows[0].clone());
     let out = folder.path().join("dataset");
     let report = build::build(&input, &spec, &small(), &out).unwrap();

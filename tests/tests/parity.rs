@@ -102,7 +102,7 @@ fn bits(numbers: &[f32]) -> Vec<u32> {
 
 /// The hosts that are here; those that are not are named.
 fn hosts(engine: &[u8]) -> Vec<Worker> {
-    let mut hosts = vec![sandbox::cranelift(engine), sandbox::pulley(engine)];
+    let mut hosts = vec![sandbox::cranelift(engine), sandbox::winch(engine), sandbox::pulley(engine)];
     for (name, host) in
         [("node", web::node(engine)), ("chromium", web::chromium(engine)), ("firefox-esr", web::firefox(engine))]
     {

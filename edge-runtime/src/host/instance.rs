@@ -51,11 +51,12 @@ impl Code {
     }
 
     /// Loads a bundle's parts into a first instance and takes the image of its memory.
-    pub(super) fn load(&self, engine: &Engine, load: &[u8], limits: &Limits) -> Result<Image, HostError> {
+    pub(super) fn load(&self, load: &[u8], limits: &Limits) -> Result<Image, HostError> {
+        let engine = self.module.engine();
         let memory =
             |data: &[u8], pages| Module::new(engine, image::memory(data, pages, &self.parts.memory)).map_err(compile);
         let own = Image { code: self.module.clone(), memory: memory(&self.parts.data, self.parts.memory.minimum)? };
-        let mut first = own.start(engine, limits, limits.load)?;
+        let mut first = own.start(limits, limits.load)?;
         let fault = |e: wasmtime::Error| fault(&e, limits, limits.load);
         let abi = first.started.get_typed_func::<(), u32>(&mut first.store, "hearth_abi").map_err(fault)?;
         let got = abi.call(&mut first.store, ()).map_err(fault)?;
@@ -94,8 +95,13 @@ impl Image {
         &self.memory
     }
 
+    /// Whether its code was made for this engine of wasmtime.
+    pub(super) fn is_of(&self, engine: Option<&Engine>) -> bool {
+        engine.is_some_and(|engine| Engine::same(engine, self.code.engine()))
+    }
+
     /// Starts an instance that has the bundle loaded.
-    pub(super) fn start(&self, engine: &Engine, limits: &Limits, time: Duration) -> Result<Instance, HostError> {
+    pub(super) fn start(&self, limits: &Limits, time: Duration) -> Result<Instance, HostError> {
         let store_limits = StoreLimitsBuilder::new()
             .memory_size(limits.memory_bytes)
             .memories(1)
@@ -103,7 +109,7 @@ impl Image {
             .tables(1)
             .trap_on_grow_failure(true)
             .build();
-        let mut store = Store::new(engine, store_limits);
+        let mut store = Store::new(self.code.engine(), store_limits);
         store.limiter(|limits| limits);
         store.epoch_deadline_trap();
         store.set_epoch_deadline(ticks(time));

@@ -68,7 +68,7 @@ pub(crate) fn at(ptr: i64, len: usize) -> Instruction<'static> {
 }
 
 fn limits() -> Limits {
-    Limits { memory_bytes: 4 << 20, call: Duration::from_millis(50), load: Duration::from_secs(5), keep: true }
+    Limits { memory_bytes: 4 << 20, call: Duration::from_millis(50), load: Duration::from_secs(5), keep: true, at_once: false }
 }
 
 fn start(wasm: &[u8]) -> Result<Guest, HostError> {
@@ -93,6 +93,31 @@ fn a_guest_that_behaves_is_heard_and_used_again() {
     assert_eq!(guest.score(&[0.0]), Ok(vec![1.5, 2.5]));
     assert_eq!(guest.score(&[0.0]), Ok(vec![1.5, 2.5]));
     assert_eq!(lock(&guest.idle).len(), 1);
+}
+
+#[test]
+fn a_guest_that_starts_at_once_goes_on_with_better_code() {
+    let reply = codec::encode(&Reply::Ok(Floats(vec![1.5, f32::from_bits(0x7fc0_0001)])));
+    // Bytes that no other test has compiled in this process.
+    let wasm = guest(1, &reply, &[Instruction::Nop, Instruction::Nop, Instruction::Nop, at(REPLY.into(), reply.len())], false);
+    let load = Load { encoder: Vec::new(), policy: Vec::new(), tables: Vec::new(), model: Vec::new() };
+    let limits = Limits { keep: false, at_once: true, ..limits() };
+    let host = Host::shared().unwrap();
+    let bits = |guest: &Guest| guest.score(&[0.0]).unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    #[cfg(target_arch = "x86_64")]
+    assert!(host.quick.is_some(), "wasmtime has its fast compiler here");
+    // Nobody else may compile until the guest has answered.
+    let compiling = lock(&host.compiling);
+    let guest = Guest::new(host, &wasm, &load, limits).unwrap();
+    assert_eq!(guest.is_provisional(), host.quick.is_some());
+    assert_eq!(bits(&guest), [1.5f32.to_bits(), 0x7fc0_0001]);
+    drop(compiling);
+    while guest.is_provisional() {
+        std::thread::yield_now();
+    }
+    assert_eq!(bits(&guest), [1.5f32.to_bits(), 0x7fc0_0001]);
+    // The second time there is better code already.
+    assert!(!Guest::new(host, &wasm, &load, limits).unwrap().is_provisional());
 }
 
 /// Counts its calls in its memory and answers with the count.

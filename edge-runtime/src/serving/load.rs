@@ -20,6 +20,8 @@ impl Serving {
         host: &Host,
         limits: Limits,
     ) -> Result<Serving, LoadError> {
+        // Where nothing answers yet, slow answers are better than none.
+        let limits = Limits { at_once: current.is_none(), ..limits };
         let mut arms = Vec::new();
         for arm in &pointer.arms {
             let known = current.and_then(|c| c.arms.iter().find(|a| a.arm.bundle == arm.bundle));

@@ -1,24 +1,33 @@
-//! The engine in wasmtime: compiled by Cranelift, or in the Pulley interpreter.
+//! The engine in wasmtime: compiled by Cranelift or by Winch, or in the Pulley interpreter.
 
-use wasmtime::{Config, Engine, Instance, Memory, Module, Store, TypedFunc};
+use wasmtime::{Config, Engine, Instance, Memory, Module, Store, Strategy, TypedFunc};
 
 use super::chunk::{self, LOAD};
 use super::compare::Worker;
 
 /// wasmtime with Cranelift.
 pub fn cranelift(wasm: &[u8]) -> Worker {
-    worker("wasmtime, Cranelift", None, wasm)
+    worker("wasmtime, Cranelift", |_| Ok(()), wasm)
+}
+
+/// wasmtime with the one-pass compiler Winch, on which a cold edge starts.
+pub fn winch(wasm: &[u8]) -> Worker {
+    let set = |config: &mut Config| {
+        config.strategy(Strategy::Winch);
+        Ok(())
+    };
+    worker("wasmtime, Winch", set, wasm)
 }
 
 /// wasmtime with the Pulley interpreter.
 pub fn pulley(wasm: &[u8]) -> Worker {
-    worker("wasmtime, Pulley", Some("pulley64"), wasm)
+    worker("wasmtime, Pulley", |config| config.target("pulley64").map(drop), wasm)
 }
 
-fn worker(name: &str, target: Option<&'static str>, wasm: &[u8]) -> Worker {
+fn worker(name: &str, set: fn(&mut Config) -> wasmtime::Result<()>, wasm: &[u8]) -> Worker {
     let wasm = wasm.to_vec();
     Worker::on_thread(name, version(), move || {
-        let mut guest = Guest::start(target, &wasm).map_err(|e| format!("{e:#}"))?;
+        let mut guest = Guest::start(set, &wasm).map_err(|e| format!("{e:#}"))?;
         Ok(Box::new(move |chunk| {
             chunk::answer(chunk, |op, message| guest.answer(op, message).map_err(|e| format!("{e:#}")))
         }))
@@ -42,11 +51,9 @@ struct Guest {
 }
 
 impl Guest {
-    fn start(target: Option<&str>, wasm: &[u8]) -> wasmtime::Result<Guest> {
+    fn start(set: fn(&mut Config) -> wasmtime::Result<()>, wasm: &[u8]) -> wasmtime::Result<Guest> {
         let mut config = Config::new();
-        if let Some(target) = target {
-            config.target(target)?;
-        }
+        set(&mut config)?;
         let engine = Engine::new(&config)?;
         let mut store = Store::new(&engine, ());
         let instance = Instance::new(&mut store, &Module::new(&engine, wasm)?, &[])?;

@@ -18,6 +18,7 @@ use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
 use shared_features::spec::{FeatureSpec, Touch};
 
+use super::collected::CollectedError;
 use super::feature_log::{FeatureLogError, whole_number};
 use super::query::{self, QueryError, Resources, quoted};
 
@@ -131,6 +132,9 @@ pub enum BuildError {
     /// The log.
     #[error(transparent)]
     Log(#[from] FeatureLogError),
+    /// A collected store.
+    #[error(transparent)]
+    Collected(#[from] CollectedError),
     /// A file that cannot be read or written.
     #[error("{path}: {source}")]
     Io {

@@ -10,7 +10,7 @@ use shared_features::event::Event;
 use shared_features::feature_log::Record;
 
 use super::edge_log::EdgeLog;
-use super::warehouse::{Day, Warehouse, WarehouseError};
+use super::warehouse::{Day, Kind, Warehouse, WarehouseError};
 
 /// Why a store is no log of a surface.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +100,17 @@ pub fn read_all(location: &str, surface: &str) -> Result<EdgeLog, CollectedError
 /// See [`newest_tables`].
 pub fn newest_tables_of(location: &str, surface: &str) -> Result<Option<Vec<u8>>, CollectedError> {
     block_on(async { newest_tables(&Warehouse::open(location).await?, surface).await })
+}
+
+/// The files of a store as of its last commit, with what they hold.
+///
+/// # Errors
+/// A store that cannot be read.
+pub fn files(location: &str) -> Result<Vec<(Kind, String)>, CollectedError> {
+    block_on(async {
+        let store = Warehouse::open(location).await?;
+        Ok(store.files().map(|file| (file.kind, file.path.clone())).collect())
+    })
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, CollectedError>>) -> Result<T, CollectedError> {

@@ -110,6 +110,11 @@ impl Warehouse {
         self.of_days(Kind::Quarantine, days)
     }
 
+    /// All files, by object.
+    pub fn files(&self) -> impl Iterator<Item = &Entry> {
+        self.state.files.values()
+    }
+
     /// The surfaces that have rows.
     pub fn surfaces(&self) -> Vec<&str> {
         let mut surfaces: Vec<&str> = self.state.files.values().filter_map(|e| e.surface.as_deref()).collect();

@@ -20,7 +20,7 @@ use crate::spec::TrainerSpec;
 Then:
   trainer train --log dataset --spec docs/examples/ranklens.toml --out run")]
 pub(super) struct Build {
-    /// A LOG folder; may be given several times, the oldest first
+    /// A LOG folder or a collector's store; may be given several times, the oldest first
     #[arg(long = "log", required = true)]
     logs: Vec<PathBuf>,
     /// The surface's spec
@@ -56,7 +56,7 @@ impl Bounds {
 impl Run for Build {
     fn run(self) -> Result<()> {
         let spec = TrainerSpec::read(&self.spec)?;
-        let input = Input::folders(&self.logs)?;
+        let input = Input::folders(&self.logs, spec.features.surface())?;
         let bar = terminal::spinner("joining the log with its events");
         let report = build::build(&input, &spec.features, &self.bounds.resources(), &self.out)?;
         bar.finish_and_clear();

@@ -4,7 +4,7 @@
 //! where it read every feature from the same source.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use datafusion::prelude::{DataFrame, SessionContext};
 use shared_features::digest::Digest;
@@ -12,10 +12,12 @@ use shared_features::encoder::Encoder;
 use shared_features::spec::FeatureSpec;
 
 use super::{BuildError, Registered};
+use crate::data::collected;
 use crate::data::feature_log::{self, FeatureLog, ROWS, whole_number};
 use crate::data::query::{self, QueryError, quoted, quoted_name};
 use crate::data::replay;
 use crate::data::store::EVENTS;
+use crate::data::warehouse::Kind;
 
 /// The files of a log.
 #[derive(Clone, Debug, Default)]
@@ -29,13 +31,17 @@ pub struct Input {
 }
 
 impl Input {
-    /// The files of LOG folders, the oldest first.
+    /// The files of LOG folders and collected stores, the oldest first.
     ///
     /// # Errors
-    /// A snapshot that cannot be read.
-    pub fn folders(folders: &[PathBuf]) -> Result<Input, BuildError> {
+    /// A snapshot or a store that cannot be read.
+    pub fn folders(folders: &[PathBuf], surface: &str) -> Result<Input, BuildError> {
         let mut input = Input::default();
         for folder in folders {
+            if let Some(location) = collected::store_at(folder) {
+                input.add_store(folder, &location, surface)?;
+                continue;
+            }
             input.rows.push(folder.join(ROWS));
             input.events.push(folder.join(EVENTS));
             let newest = replay::newest_tables(folder);
@@ -45,6 +51,26 @@ impl Input {
             }
         }
         Ok(input)
+    }
+}
+
+impl Input {
+    /// The files of a collected store, as of its last commit: rows of every surface, as touches may be of any.
+    fn add_store(&mut self, folder: &Path, location: &str, surface: &str) -> Result<(), BuildError> {
+        if !folder.is_dir() {
+            let reason = "only a store in a folder is read here; copy the store, or mount the bucket".into();
+            return Err(BuildError::Format { path: folder.to_owned(), reason });
+        }
+        let tables = collected::newest_tables_of(location, surface)?;
+        self.tables = tables.or(self.tables.take());
+        for (kind, path) in collected::files(location)? {
+            match kind {
+                Kind::Rows => self.rows.push(folder.join(path)),
+                Kind::Events => self.events.push(folder.join(path)),
+                Kind::Quarantine => {}
+            }
+        }
+        Ok(())
     }
 }
 
