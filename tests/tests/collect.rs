@@ -510,6 +510,24 @@ async fn a_release_that_nobody_trusted_has_signed_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_away_makes_batches_wait() {
+    let folder = published();
+    let folder = folder.path();
+    let entries = logged(folder, 3).await;
+    let collector = collector(folder, store(folder), Settings::default()).await.unwrap();
+    let (registry, away) = (folder.join("registry"), folder.join("away"));
+    std::fs::rename(&registry, &away).unwrap();
+    collector.accept("edge", "1", batch(&entries).into()).await.unwrap();
+    assert_eq!(collector.compact().await.unwrap(), Round::default());
+    assert_eq!(collector.status(), Status { waiting: 1, deferred: 1, ..Status::default() });
+    std::fs::rename(&away, &registry).unwrap();
+    assert_eq!(collector.compact().await.unwrap().batches, 1);
+    assert_eq!(collector.status(), Status::default());
+    let found = Warehouse::of(store(folder)).await.unwrap();
+    assert_eq!(stored(&found).await.requests.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_spool_that_is_full_drops_the_oldest_and_says_so() {
     let folder = published();
     let folder = folder.path();
