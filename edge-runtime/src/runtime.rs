@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -73,6 +73,8 @@ pub struct Runtime {
     surfaces: RwLock<BTreeMap<String, Surface>>,
     /// Taken for reading while an event is on its way from the spool to the store, for writing by a checkpoint.
     folding: tokio::sync::RwLock<Position>,
+    /// Held while segments are deleted, so that none is counted twice.
+    trimming: Mutex<()>,
     /// How uploading goes.
     pub(crate) upload: RwLock<upload::Status>,
 }
@@ -132,6 +134,7 @@ impl Runtime {
             spool,
             surfaces: RwLock::default(),
             folding: tokio::sync::RwLock::new(position),
+            trimming: Mutex::default(),
             upload: RwLock::default(),
             settings,
         };

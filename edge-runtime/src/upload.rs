@@ -93,8 +93,8 @@ pub struct Uploader {
 enum Step {
     /// Sent a piece; whether a full one, so that more is waiting.
     Sent { full: bool },
-    /// There was nothing to send.
-    Nothing,
+    /// There was nothing to send before this place.
+    Nothing { until: Position },
 }
 
 /// Why a step did not send.
@@ -123,8 +123,10 @@ impl Uploader {
                 Ok(step) => {
                     failures = 0;
                     self.runtime.report_upload(Status::default());
-                    if !matches!(step, Step::Sent { full: true }) {
-                        self.gather().await;
+                    match step {
+                        Step::Sent { full: true } => {}
+                        Step::Sent { full: false } => self.gather(self.upload.position).await,
+                        Step::Nothing { until } => self.gather(until).await,
                     }
                 }
                 Err(failure) => {
@@ -144,22 +146,22 @@ impl Uploader {
         }
     }
 
-    /// Waits until there is something to send, and then for more of it for a while.
-    async fn gather(&self) {
+    /// Waits until more than what comes before a place has been synced, and then for more of it for a while.
+    async fn gather(&self, before: Position) {
         let mut synced = self.runtime.synced();
-        let from = self.upload.position;
         // The writer is gone only when the edge stops, which stops this too.
-        if synced.wait_for(|p| *p > from && p.offset > spool::Piece::HEADER).await.is_err() {
+        if synced.wait_for(|p| *p > before).await.is_err() {
             return std::future::pending().await;
         }
-        let most = self.batch_bytes;
-        let is_much = |p: &Position| p.segment > from.segment || p.offset - from.offset >= most;
+        let (from, most) = (self.upload.position, self.batch_bytes);
+        let is_much = |p: &Position| p.segment > from.segment || p.offset.saturating_sub(from.offset) >= most;
         drop(tokio::time::timeout(self.settings.every, synced.wait_for(is_much)).await);
     }
 
     /// Sends the next piece.
     async fn step(&mut self) -> Result<Step, Failure> {
-        let Some(piece) = self.next_piece().await? else { return Ok(Step::Nothing) };
+        let until = *self.runtime.synced().borrow();
+        let Some(piece) = self.next_piece(until).await? else { return Ok(Step::Nothing { until }) };
         let started = Instant::now();
         let size = piece.segment.len() as u64;
         let batch = name(&piece);
@@ -195,8 +197,8 @@ impl Uploader {
         Ok(Step::Sent { full: size >= self.batch_bytes })
     }
 
-    /// The piece that is on its way, or the next one, which then is.
-    async fn next_piece(&mut self) -> Result<Option<Piece>, Failure> {
+    /// The piece that is on its way, or the next one before a place, which then is.
+    async fn next_piece(&mut self, until: Position) -> Result<Option<Piece>, Failure> {
         let folder = self.runtime.spool_folder();
         if let Some((from, to)) = self.upload.piece {
             let read = {
@@ -208,7 +210,7 @@ impl Uploader {
             }
             // The bound of the spool took it.
         }
-        let (from, bytes, until) = (self.upload.position, self.batch_bytes, *self.runtime.synced().borrow());
+        let (from, bytes) = (self.upload.position, self.batch_bytes);
         let piece = blocking(move || Ok(spool::piece(&folder, from, until, bytes)?)).await?;
         if let Some(piece) = &piece {
             self.remember(Upload { piece: Some((piece.from, piece.to)), ..self.upload.clone() }).await?;

@@ -511,6 +511,58 @@ async fn a_release_that_nobody_trusted_has_signed_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_what_no_commit_names_and_is_old_is_swept_away() {
+    let folder = published();
+    let folder = folder.path();
+    let mut entries = logged(folder, 3).await;
+    entries.push(Entry::Impression("{".into()));
+    let collector = collector(folder, store(folder), Settings::default()).await.unwrap();
+    collector.accept("edge", "1", batch(&entries).into()).await.unwrap();
+    collector.compact().await.unwrap();
+    let objects = store(folder);
+    let listed = async || {
+        let mut all = Vec::new();
+        for place in ["rows", "events", "quarantine", "tables", "commits"] {
+            all.extend(objects.list(place).await.unwrap().into_iter().map(|(object, _)| object));
+        }
+        all
+    };
+    let before = listed().await;
+    assert!(before.iter().any(|object| object.ends_with(".json")), "{before:?}");
+    // ULIDs of 1970, and one that is as new as a file of the commit.
+    let old = ["rows/podcasts/2026-01-01/0123-", "events/2026-01-01/", "quarantine/2026-01-01/"];
+    let of_1970 = "0".repeat(26);
+    for place in old {
+        objects.create(&format!("{place}{of_1970}.parquet"), b"orphan".to_vec().into()).await.unwrap();
+    }
+    let (path, name) = before.iter().find(|o| o.starts_with("events/")).unwrap().rsplit_once('/').unwrap();
+    let new = format!("{path}/new-{name}");
+    objects.create(&new, b"about to be named".to_vec().into()).await.unwrap();
+    collector.sweep().await.unwrap();
+    let after: BTreeSet<String> = listed().await.into_iter().collect();
+    let expected: BTreeSet<String> = before.into_iter().chain([new]).collect();
+    assert_eq!(after, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_away_makes_batches_wait() {
+    let folder = published();
+    let folder = folder.path();
+    let entries = logged(folder, 3).await;
+    let collector = collector(folder, store(folder), Settings::default()).await.unwrap();
+    let (registry, away) = (folder.join("registry"), folder.join("away"));
+    std::fs::rename(&registry, &away).unwrap();
+    collector.accept("edge", "1", batch(&entries).into()).await.unwrap();
+    assert_eq!(collector.compact().await.unwrap(), Round::default());
+    assert_eq!(collector.status(), Status { waiting: 1, deferred: 1, ..Status::default() });
+    std::fs::rename(&away, &registry).unwrap();
+    assert_eq!(collector.compact().await.unwrap().batches, 1);
+    assert_eq!(collector.status(), Status::default());
+    let found = Warehouse::of(store(folder)).await.unwrap();
+    assert_eq!(stored(&found).await.requests.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_spool_that_is_full_drops_the_oldest_and_says_so() {
     let folder = published();
     let folder = folder.path();

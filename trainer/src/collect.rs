@@ -22,9 +22,11 @@ pub mod batch;
 mod bundles;
 pub mod check;
 mod compact;
+mod files;
 mod known;
 mod quarantine;
 pub mod server;
+mod sweep;
 pub mod tokens;
 
 pub use accept::{AcceptError, Accepted};

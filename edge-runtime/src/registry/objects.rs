@@ -212,6 +212,14 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether there is any channel: a registry without one is a place that is not what it should be.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn has_channels(&self) -> Result<bool, RegistryError> {
+        Ok(!self.list("channels").await?.is_empty())
+    }
+
     /// The surfaces that have a channel of this name.
     ///
     /// # Errors

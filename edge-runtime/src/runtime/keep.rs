@@ -4,6 +4,8 @@
 //! it happens, and said in `/readyz` and `/metrics`. A segment that histories still need is never touched,
 //! nor the one that is written.
 
+use std::sync::PoisonError;
+
 use serde::Serialize;
 
 use super::{AnswerError, Runtime};
@@ -38,6 +40,7 @@ impl Runtime {
     /// # Errors
     /// The store or the spool fails.
     pub fn trim(&self) -> Result<(), AnswerError> {
+        let _alone = self.trimming.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = self.spool_folder();
         let needed = self.store.position()?.segment.min(self.spool.synced().borrow().segment);
         let sent = self.uploaded()?;

@@ -17,11 +17,6 @@ pub struct Piece {
     pub segment: Vec<u8>,
 }
 
-impl Piece {
-    /// Bytes before the first frame of a segment.
-    pub(crate) const HEADER: u64 = HEADER as u64;
-}
-
 /// The next frames from a position on and before another: one at least, and no more than about `bytes` bytes.
 ///
 /// Segments that are gone are passed over. `None` where nothing is left before `until`.

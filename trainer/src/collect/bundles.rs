@@ -82,6 +82,8 @@ impl Bundles {
         let bundle = match self.registry.bundle(digest).await {
             Ok(bundle) => bundle,
             Err(error @ RegistryError::Store { .. }) => return Err(error),
+            // A folder that is not mounted has nothing, which says nothing about the row.
+            Err(error @ RegistryError::NotFound { .. }) if !self.registry.has_channels().await? => return Err(error),
             Err(error) => return Ok(Found::Unknown(error.to_string())),
         };
         let surface = bundle.manifest().surface.clone();

@@ -5,37 +5,27 @@
 //! leaves files that nothing names, one after it batches that the log names; both are swept away later.
 
 use std::collections::btree_map::Entry as Slot;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 
 use bytes::Bytes;
-use edge_runtime::registry::RegistryError;
 use edge_runtime::spool;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
-use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
 use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
 use shared_features::event::Event;
 use shared_features::feature_log::Record;
-use ulid::Ulid;
 
 use super::batch::{self, Batch};
 use super::bundles::Found;
 use super::check;
-use super::known::{Id, event_id, request_id};
+use super::files::Files;
 use super::quarantine::Refused;
 use super::{CollectError, Collector, now_ms};
-use crate::data::feature_log::RowsWriter;
-use crate::data::store::columns;
-use crate::data::warehouse::log::{self, Commit, Entry, Kind};
-use crate::data::warehouse::{self, Day, ObjectsError, State};
+use crate::data::warehouse::log::{self, Commit};
+use crate::data::warehouse::{self, Day, ObjectsError};
 
-/// How old a file that no commit names must be before it is swept away.
-const ORPHAN_MS: i64 = 3_600_000;
-/// For how long readers may still read a file that was replaced.
-const GRACE_MS: i64 = 600_000;
+/// Batches that wait for the registry before a round looks no further.
+const MOST_DEFERRED: u64 = 16;
 
 /// What a round did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,21 +38,15 @@ pub struct Round {
 
 /// What the batches of a round hold.
 #[derive(Default)]
-struct Gathered {
+pub(super) struct Gathered {
     /// Each with its object.
     batches: Vec<(String, log::Batch)>,
-    rows: BTreeMap<(String, Day, Digest), Vec<Record>>,
-    encoders: BTreeMap<Digest, Encoder>,
+    /// By surface, day and encoder.
+    pub(super) rows: BTreeMap<(String, Day, Digest), Vec<Record>>,
+    pub(super) encoders: BTreeMap<Digest, Encoder>,
     tables: BTreeSet<Digest>,
-    events: BTreeMap<Day, Vec<Event>>,
-    refused: Vec<Refused>,
-}
-
-/// New files of a commit, and those that they replace.
-#[derive(Default)]
-pub(super) struct Files {
-    pub(super) added: Vec<Entry>,
-    removed: Vec<String>,
+    pub(super) events: BTreeMap<Day, Vec<Event>>,
+    pub(super) refused: Vec<Refused>,
 }
 
 impl Collector {
@@ -88,6 +72,9 @@ impl Collector {
                 more = true;
                 break;
             }
+            if deferred == MOST_DEFERRED {
+                break;
+            }
             let Some(name) = object.strip_prefix("batches/") else { continue };
             let Some(batch) = self.read(object).await? else {
                 unreadable += 1;
@@ -98,10 +85,12 @@ impl Collector {
                 self.objects.delete(object).await?;
                 continue;
             }
-            bytes += size;
             let batch_of = log::Batch { name: name.to_owned(), sha256: batch.digest };
             match self.sort(batch, name, &mut gathered).await {
-                Ok(()) => gathered.batches.push((object.clone(), batch_of)),
+                Ok(()) => {
+                    bytes += size;
+                    gathered.batches.push((object.clone(), batch_of));
+                }
                 Err(CollectError::Registry(error)) => {
                     tracing::warn!(%error, batch = name, "a batch waits for the registry");
                     deferred += 1;
@@ -196,14 +185,7 @@ impl Collector {
         if held {
             return Ok(());
         }
-        let bytes = match self.bundles.tables(digest).await {
-            Ok(bytes) => Bytes::from(bytes),
-            Err(error @ RegistryError::Blob { .. }) => {
-                tracing::error!(%error, "a published snapshot is damaged in the registry");
-                return Err(error.into());
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let bytes = Bytes::from(self.bundles.tables(digest).await?);
         if !self.objects.create(&object, bytes.clone()).await? {
             // What is there may be torn.
             let there = self.objects.get(&object, bytes.len() as u64).await;
@@ -212,157 +194,6 @@ impl Collector {
             }
         }
         self.known.lock().unwrap_or_else(PoisonError::into_inner).add_tables(digest);
-        Ok(())
-    }
-
-    /// Writes the files of a commit.
-    async fn write(&self, gathered: Gathered, state: &State, at: i64) -> Result<Files, CollectError> {
-        let mut files = Files::default();
-        let mut days: BTreeMap<(String, Day), HashSet<Id>> = BTreeMap::new();
-        for ((surface, day, encoder), mut records) in gathered.rows {
-            let seen = match days.entry((surface.clone(), day)) {
-                Slot::Occupied(seen) => seen.into_mut(),
-                Slot::Vacant(seen) => {
-                    let of_day = |e: &&Entry| e.surface.as_deref() == Some(&surface) && e.day == day;
-                    seen.insert(self.ids_in(state, Kind::Rows, of_day).await?)
-                }
-            };
-            records.retain(|r| seen.insert(request_id(&r.request)));
-            // A request without a candidate leaves no row.
-            records.retain(|r| !r.rows.items.is_empty());
-            if records.is_empty() {
-                continue;
-            }
-            let new = records.len() as u64;
-            metrics::counter!("hearth_collect_requests_total", "surface" => surface.clone()).increment(new);
-            let of_group = |e: &&Entry| {
-                e.kind == Kind::Rows
-                    && e.surface.as_deref() == Some(&surface)
-                    && e.day == day
-                    && e.encoder == Some(encoder)
-            };
-            for small in self.to_merge(state, of_group) {
-                records.extend(warehouse::read_rows(&self.objects, &small.path).await?.records);
-                files.removed.push(small.path.clone());
-            }
-            let path = format!("rows/{surface}/{day}/{}-{}.parquet", &encoder.to_string()[..16], Ulid::new());
-            let ids: HashSet<Id> = records.iter().map(|r| request_id(&r.request)).collect();
-            let entries = records.len() as u64;
-            let by = gathered.encoders[&encoder].clone();
-            let bytes = self.parquet(&path, move || rows(records, &by)).await?;
-            let entry = Entry {
-                kind: Kind::Rows,
-                surface: Some(surface),
-                day,
-                encoder: Some(encoder),
-                bytes: bytes.len() as u64,
-                entries,
-                path,
-            };
-            self.add(entry, bytes, ids, &mut files).await?;
-        }
-        for (day, mut events) in gathered.events {
-            let of_day = |e: &&Entry| e.kind == Kind::Events && e.day == day;
-            let mut seen = self.ids_in(state, Kind::Events, of_day).await?;
-            events.retain(|e| id_of(e).is_some_and(|id| seen.insert(id)));
-            if events.is_empty() {
-                continue;
-            }
-            metrics::counter!("hearth_collect_events_total").increment(events.len() as u64);
-            for small in self.to_merge(state, of_day) {
-                events.extend(warehouse::read_events(&self.objects, &small.path).await?);
-                files.removed.push(small.path.clone());
-            }
-            let path = format!("events/{day}/{}.parquet", Ulid::new());
-            let ids: HashSet<Id> = events.iter().filter_map(id_of).collect();
-            let entries = events.len() as u64;
-            let bytes = self.parquet(&path, move || self::events(events)).await?;
-            let entry = Entry {
-                kind: Kind::Events,
-                surface: None,
-                day,
-                encoder: None,
-                bytes: bytes.len() as u64,
-                entries,
-                path,
-            };
-            self.add(entry, bytes, ids, &mut files).await?;
-        }
-        self.put_aside(gathered.refused, at, &mut files).await?;
-        Ok(files)
-    }
-
-    async fn add(&self, entry: Entry, bytes: Bytes, ids: HashSet<Id>, files: &mut Files) -> Result<(), CollectError> {
-        self.put_new(&entry.path, bytes).await?;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remember(&entry.path, Arc::new(ids));
-        files.added.push(entry);
-        Ok(())
-    }
-
-    /// Writes a file under a name that is new.
-    pub(super) async fn put_new(&self, path: &str, bytes: Bytes) -> Result<(), CollectError> {
-        // A write that was tried before and failed may be there; its name is as new.
-        if !self.objects.create(path, bytes.clone()).await? {
-            self.objects.replace(path, bytes).await?;
-        }
-        Ok(())
-    }
-
-    async fn parquet(
-        &self,
-        path: &str,
-        write: impl FnOnce() -> Result<Vec<u8>, ParquetError> + Send + 'static,
-    ) -> Result<Bytes, CollectError> {
-        let written = tokio::task::spawn_blocking(write).await.map_err(|_| CollectError::Stopping)?;
-        written.map(Bytes::from).map_err(|source| CollectError::Parquet { object: path.to_owned(), source })
-    }
-
-    /// The ids that files of a kind hold.
-    async fn ids_in(
-        &self,
-        state: &State,
-        kind: Kind,
-        wanted: impl Fn(&&Entry) -> bool,
-    ) -> Result<HashSet<Id>, CollectError> {
-        let mut ids = HashSet::new();
-        for file in state.files.values().filter(|e| e.kind == kind).filter(wanted) {
-            ids.extend(self.ids_of(file).await?.iter());
-        }
-        Ok(ids)
-    }
-
-    /// The small files to merge with a new one of their group, once they are many.
-    fn to_merge<'a>(&self, state: &'a State, of_group: impl Fn(&&Entry) -> bool) -> Vec<&'a Entry> {
-        let small: Vec<&Entry> =
-            state.files.values().filter(of_group).filter(|e| e.bytes < self.settings.small_bytes).collect();
-        if small.len() + 1 >= self.settings.small_files { small } else { Vec::new() }
-    }
-
-    /// Deletes files that no commit names any more, or never did.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn sweep(&self) -> Result<(), CollectError> {
-        let mut log = self.log.lock().await;
-        log.refresh().await?;
-        let (state, now) = (log.state(), now_ms());
-        for folder in ["rows", "events", "quarantine"] {
-            for (object, _) in self.objects.list(folder).await? {
-                let stem = object.rsplit('/').next().and_then(|name| name.split('.').next()).unwrap_or_default();
-                let Some(made) = stem.rsplit('-').next().and_then(|ulid| Ulid::from_string(ulid).ok()) else {
-                    continue;
-                };
-                let is_named = state.files.contains_key(&object)
-                    || object.strip_suffix(".json").is_some_and(|o| state.files.contains_key(&format!("{o}.spool")));
-                let is_old = match state.removed.get(&object) {
-                    Some((_, at)) => now - at > GRACE_MS,
-                    None => now - made.timestamp_ms() as i64 > ORPHAN_MS,
-                };
-                if !is_named && is_old {
-                    self.objects.delete(&object).await?;
-                }
-            }
-        }
         Ok(())
     }
 }
@@ -397,30 +228,4 @@ fn sort_entry(
         (Ok(_), _) => Err((spool::Entry::Rows(record), (check::Reason::UnknownBundle, String::new()))),
         (Err(refusal), _) => Err((spool::Entry::Rows(record), refusal)),
     }
-}
-
-fn id_of(event: &Event) -> Option<Id> {
-    match event {
-        Event::Impression(e) => Some(event_id(false, &e.id)),
-        Event::Interaction(e) => Some(event_id(true, &e.id)),
-        Event::Item(_) | Event::User(_) | Event::Request(_) => None,
-    }
-}
-
-/// Rows as a LOG folder has them.
-fn rows(mut records: Vec<Record>, encoder: &Encoder) -> Result<Vec<u8>, ParquetError> {
-    records.sort_by(|a, b| (a.ts, &a.request).cmp(&(b.ts, &b.request)));
-    let mut writer = RowsWriter::new(Vec::new(), encoder)?;
-    records.into_iter().try_for_each(|record| writer.push(record))?;
-    writer.finish()
-}
-
-/// Events as a DATA folder has them.
-fn events(mut events: Vec<Event>) -> Result<Vec<u8>, ParquetError> {
-    events.sort_by_key(Event::ts);
-    let batch = columns::encode(&events);
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
-    writer.write(&batch)?;
-    writer.into_inner()
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use ulid::Ulid;
 
 use super::check::Reason;
-use super::compact::Files;
+use super::files::Files;
 use super::{CollectError, Collector};
 use crate::data::warehouse::{self, Day, Kind};
 
