@@ -10,6 +10,7 @@ pub mod compare;
 pub mod collected;
 pub mod edge_log;
 pub mod feature_log;
+pub mod forget;
 pub mod import;
 pub mod labelled;
 pub mod labels;

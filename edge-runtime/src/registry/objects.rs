@@ -102,6 +102,22 @@ impl Registry {
             .map_err(|source| RegistryError::Signature { object: newest, source })
     }
 
+    /// All release records of a surface, by bundle and age; not verified, so for display only.
+    ///
+    /// # Errors
+    /// The store fails, or a record is none.
+    pub async fn releases(&self, surface: &str) -> Result<Vec<Release>, RegistryError> {
+        let mut found = self.list(&format!("releases/{surface}")).await?;
+        found.sort();
+        let mut releases = Vec::new();
+        for object in found {
+            let bytes = self.get(&object, DOCUMENT).await?;
+            let release = sign::read_unverified(&bytes, DocumentType::Release);
+            releases.push(release.map_err(|source| RegistryError::Signature { object, source })?);
+        }
+        Ok(releases)
+    }
+
     /// The pointer that is there, for a publisher who changes it; `None` where the channel is new.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use super::{Run, commands};
 
 mod build;
 mod compare;
+mod forget;
 mod schema;
 mod stats;
 mod validate;
@@ -34,4 +35,5 @@ commands! { Data:
     Validate(validate::Validate),
     Build(build::Build),
     Compare(compare::Compare),
+    Forget(forget::Forget),
 }

@@ -5,20 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
-use shared_features::encoder::Encoder;
 use shared_features::event::Event;
-use shared_features::feature_log::Record;
 use ulid::Ulid;
 
 use super::compact::Gathered;
 use super::known::{Id, event_id, request_id};
 use super::{CollectError, Collector};
-use crate::data::feature_log::RowsWriter;
-use crate::data::store::columns;
 use crate::data::warehouse::{self, Day, Entry, Kind, State};
 
 /// New files of a commit, and those that they replace.
@@ -63,7 +56,7 @@ impl Collector {
             let ids: HashSet<Id> = records.iter().map(|r| request_id(&r.request)).collect();
             let entries = records.len() as u64;
             let by = gathered.encoders[&encoder].clone();
-            let bytes = self.parquet(&path, move || rows(records, &by)).await?;
+            let bytes = self.parquet(&path, move || warehouse::encode_rows(records, &by)).await?;
             let entry = Entry {
                 kind: Kind::Rows,
                 surface: Some(surface),
@@ -90,7 +83,7 @@ impl Collector {
             let path = format!("events/{day}/{}.parquet", Ulid::new());
             let ids: HashSet<Id> = events.iter().filter_map(id_of).collect();
             let entries = events.len() as u64;
-            let bytes = self.parquet(&path, move || self::events(events)).await?;
+            let bytes = self.parquet(&path, move || warehouse::encode_events(events)).await?;
             let entry = Entry {
                 kind: Kind::Events,
                 surface: None,
@@ -159,22 +152,4 @@ fn id_of(event: &Event) -> Option<Id> {
         Event::Interaction(e) => Some(event_id(true, &e.id)),
         Event::Item(_) | Event::User(_) | Event::Request(_) => None,
     }
-}
-
-/// Rows as a LOG folder has them.
-fn rows(mut records: Vec<Record>, encoder: &Encoder) -> Result<Vec<u8>, ParquetError> {
-    records.sort_by(|a, b| (a.ts, &a.request).cmp(&(b.ts, &b.request)));
-    let mut writer = RowsWriter::new(Vec::new(), encoder)?;
-    records.into_iter().try_for_each(|record| writer.push(record))?;
-    writer.finish()
-}
-
-/// Events as a DATA folder has them.
-fn events(mut events: Vec<Event>) -> Result<Vec<u8>, ParquetError> {
-    events.sort_by_key(Event::ts);
-    let batch = columns::encode(&events);
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
-    writer.write(&batch)?;
-    writer.into_inner()
 }

@@ -16,11 +16,17 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
 use shared_features::digest::Digest;
+use shared_features::encoder::Encoder;
 use shared_features::event::Event;
+use shared_features::feature_log::Record;
 
-use super::feature_log::{self, FeatureLog, FeatureLogError};
+use super::feature_log::{self, FeatureLog, FeatureLogError, RowsWriter};
 use super::store::columns;
 
 pub mod day;
@@ -209,4 +215,28 @@ pub(crate) async fn batches(
         reader.map(|batch| Ok(batch?)).collect::<Result<Vec<_>, parquet::errors::ParquetError>>()
     };
     read(bytes).map_err(|e| WarehouseError::Events { object: object.to_owned(), reason: e.to_string() })
+}
+
+/// Rows as a LOG folder has them, in time order.
+///
+/// # Errors
+/// Rows that another encoder has read.
+pub(crate) fn encode_rows(mut records: Vec<Record>, encoder: &Encoder) -> Result<Vec<u8>, ParquetError> {
+    records.sort_by(|a, b| (a.ts, &a.request).cmp(&(b.ts, &b.request)));
+    let mut writer = RowsWriter::new(Vec::new(), encoder)?;
+    records.into_iter().try_for_each(|record| writer.push(record))?;
+    writer.finish()
+}
+
+/// Events as a DATA folder has them, in time order.
+///
+/// # Errors
+/// Parquet's.
+pub(crate) fn encode_events(mut events: Vec<Event>) -> Result<Vec<u8>, ParquetError> {
+    events.sort_by_key(Event::ts);
+    let batch = columns::encode(&events);
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
+    writer.write(&batch)?;
+    writer.into_inner()
 }
