@@ -29,9 +29,9 @@ pub struct NumberStatistics {
     pub negative_infinities: u64,
     /// How many are 0.
     pub zeros: u64,
-    /// Their mean.
+    /// Their mean; the greatest double where its sum is beyond it.
     pub mean: f64,
-    /// Their standard deviation, of the population.
+    /// Their standard deviation, of the population; the greatest double where it is beyond it.
     pub std_dev: f64,
     /// The least.
     pub min: f64,
@@ -220,8 +220,8 @@ impl Numbers {
             positive_infinities: self.positive_infinities,
             negative_infinities: self.negative_infinities,
             zeros: self.zeros,
-            mean: self.mean,
-            std_dev: libm::sqrt(self.squares / self.finite.max(1) as f64),
+            mean: bounded(self.mean),
+            std_dev: bounded(libm::sqrt(self.squares / self.finite.max(1) as f64)),
             min: if any { self.min } else { 0.0 },
             median: ranks.quantile(0.5).unwrap_or(0.0),
             max: if any { self.max } else { 0.0 },
@@ -243,6 +243,11 @@ impl Numbers {
         self.mean += difference * (theirs / self.finite as f64);
         self.squares += squares + difference * difference * (mine * theirs / self.finite as f64);
     }
+}
+
+/// The greatest double in place of what is beyond it, for which JSON has no name.
+fn bounded(number: f64) -> f64 {
+    if number.is_finite() { number } else { f64::MAX }
 }
 
 /// A sum in eight lanes, in an order that depends on nothing but the numbers' places.
@@ -296,6 +301,14 @@ mod tests {
         assert_eq!(numbers.distinct(), (3, true));
         let none = gather(&[&[f64::NAN]]).finish(false);
         assert_eq!((none.min, none.max, none.mean, none.std_dev, none.ranks.points.len()), (0.0, 0.0, 0.0, 0.0, 0));
+    }
+
+    #[test]
+    fn what_is_beyond_a_double_is_the_greatest() {
+        let s = gather(&[&[f64::MAX, f64::MAX, -f64::MAX]]).finish(false);
+        assert_eq!((s.mean, s.std_dev, s.min, s.max), (f64::MAX, f64::MAX, -f64::MAX, f64::MAX));
+        assert!(s.equal_width.iter().all(|b| b.low.is_finite() && b.high.is_finite() && b.low < b.high));
+        assert_eq!(s.equal_width.iter().map(|b| b.count).sum::<f64>(), 3.0);
     }
 
     #[test]

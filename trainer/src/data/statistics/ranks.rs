@@ -86,9 +86,9 @@ impl Ranks {
         if min == max {
             return vec![Bucket { low: min, high: max, count: self.count as f64 }];
         }
-        let edge = |i: u32| match i {
-            _ if i == buckets => max,
-            _ => min + (max / f64::from(buckets) - min / f64::from(buckets)) * f64::from(i),
+        let edge = |i: u32| {
+            let share = f64::from(i) / f64::from(buckets);
+            min * (1.0 - share) + max * share
         };
         let mut below = 0;
         (0..buckets)

@@ -12,8 +12,8 @@ use super::slices::{MAX_VALUES, rows_by_value};
 use super::source::{Batch, Column, Part, Source};
 use super::{MissingMeans, Precision, Slice, SliceStatistics, Statistics, StatisticsError};
 
-/// How many parts are read before what they gathered is merged; bounds memory, changes nothing else.
-const PARTS_AT_ONCE: usize = 16;
+/// How many tasks a thread does before what they gathered is merged; bounds memory, changes nothing else.
+const TASKS_A_THREAD: usize = 4;
 
 /// What to make statistics of.
 #[derive(Debug, Clone, Default)]
@@ -74,7 +74,8 @@ pub fn of(
     let done = AtomicU64::new(0);
     progress(0, total);
     let mut gathered: Vec<Gathering> = blocks.iter().map(|block| Gathering::new(&source, block, by.len())).collect();
-    for parts in parts.chunks(PARTS_AT_ONCE) {
+    let at_once = (TASKS_A_THREAD * rayon::current_num_threads()).div_ceil(blocks.len().max(1));
+    for parts in parts.chunks(at_once) {
         let tasks: Vec<(Part, usize)> =
             parts.iter().flat_map(|&part| (0..blocks.len()).map(move |block| (part, block))).collect();
         let results: Vec<Result<Gathering, StatisticsError>> = tasks
