@@ -234,3 +234,27 @@ fn peak_memory(status: &str) -> Option<u64> {
     }
     peak
 }
+
+#[test]
+fn what_is_not_as_its_schema_says_is_not_trained_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World { users: 200, items: 100, days: 10, seed: 3, null: false };
+    simulate::write(&world, &folder.path().join("data"), &|_, _| {}).unwrap();
+    std::fs::write(folder.path().join("podcasts.toml"), SURFACES[0]).unwrap();
+    let ok = |arguments: &str| binary::trainer_ok(folder.path(), &arguments.split(' ').collect::<Vec<_>>());
+    ok("replay --data data --spec podcasts.toml --out log");
+    ok("data build --log log --spec podcasts.toml --out dataset");
+    ok("data stats dataset --out statistics.json");
+    ok("data schema infer statistics.json --out podcasts.schema.toml");
+    // The schema lies beside the spec, and the dataset is what it was made from.
+    ok("train --log dataset --spec podcasts.toml --out run");
+    let feature = {
+        let log = FeatureLog::read(&folder.path().join("log")).unwrap();
+        log.encoder.features[0].name.clone()
+    };
+    ok(&format!("data schema set podcasts.schema.toml feature.{feature}.float_domain.max=-1"));
+    let arguments = ["train", "--log", "dataset", "--spec", "podcasts.toml", "--out", "other"];
+    let error = binary::trainer_fails(folder.path(), &arguments);
+    assert!(error.contains("podcasts.schema.toml says it should be, so nothing was trained"), "{error}");
+    assert!(!folder.path().join("other").exists());
+}

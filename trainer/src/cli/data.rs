@@ -11,8 +11,8 @@ mod build;
 mod compare;
 mod forget;
 mod schema;
-mod stats;
-mod validate;
+pub(super) mod stats;
+pub(super) mod validate;
 
 /// Look at data, say what it should be, check that it is, and build datasets of it.
 #[derive(Debug, Args)]

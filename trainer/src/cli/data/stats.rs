@@ -69,7 +69,7 @@ impl Run for Stats {
 }
 
 /// Statistics that were kept, where one file is given that ends in `.json`, or new ones of data.
-pub(super) fn read(data: &[PathBuf], slices: &[String], features: &[String]) -> Result<Statistics> {
+pub(in crate::cli) fn read(data: &[PathBuf], slices: &[String], features: &[String]) -> Result<Statistics> {
     if let [kept] = data
         && is_kept(kept)
     {

@@ -118,7 +118,8 @@ impl Validate {
     }
 }
 
-fn print(report: &Report) {
+/// Prints what was found, for people.
+pub(in crate::cli) fn print(report: &Report) {
     for anomaly in &report.anomalies {
         print_anomaly(anomaly);
     }
