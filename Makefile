@@ -19,10 +19,10 @@ TIME ?= 600
 FUZZ ?= $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 NIGHTLY ?= nightly
 
-.PHONY: help setup hosts peers demo test lint bench engine parity real null fuzz soak loss docs
+.PHONY: help setup hosts peers demo test lint bench bench-data engine parity real null fuzz soak loss docs
 
 help: ## list these commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 setup: ## install what the build needs: the pinned toolchain's wasm target
 	@command -v rustup >/dev/null || { echo "rustup is missing: install it, then run this again" >&2; exit 1; }
@@ -61,7 +61,10 @@ bench: setup peers ## speeds, beside peers
 	$(HOSTS)/peers/bin/python tests/benches/score/models.py "$(HOSTS)/models"
 	$(CARGO) bench --locked --package hearth-tests --bench score --bench rank
 
-parity: setup hosts ## the same bits from native code, wasmtime, Pulley, Node, Chromium and Firefox; writes docs/parity.md
+bench-data: setup ## statistics, validation, replay and datasets, beside reading Parquet; beside TFDV with HEARTH_TFDV=PYTHON
+	$(CARGO) bench --locked --package hearth-tests --bench data
+
+parity: setup hosts ## the same bits from native code, wasmtime (Cranelift, Winch, Pulley), Node, Chromium and Firefox; writes docs/parity.md
 	$(CARGO) run --release --locked --package hearth-tests --example parity -- --cases $(CASES) --write docs/parity.md
 
 real: setup ## the reference results on real data: make real DATA=FOLDER
