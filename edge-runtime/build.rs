@@ -1,5 +1,6 @@
 //! Builds this crate once more for wasm32, with the JavaScript that a page loads it by, for `serve --playground`.
 //!
+//! Paths are remapped, so that none of this machine is in what pages load.
 //! Skipped where the target is wasm32 itself, and without the feature `playground`.
 
 #[cfg(feature = "playground")]
@@ -8,6 +9,10 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+
+#[cfg(feature = "playground")]
+#[path = "../build/remap.rs"]
+mod remap;
 
 #[cfg(feature = "playground")]
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -24,7 +29,7 @@ fn main() {
     let root = Path::new(&var("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace is there");
     let out = PathBuf::from(var("OUT_DIR"));
     let watched = ["edge-runtime/src", "edge-runtime/Cargo.toml", "shared-features/src", "shared-features/Cargo.toml"];
-    for watched in watched.into_iter().chain(["Cargo.toml", "Cargo.lock", "rust-toolchain.toml"]) {
+    for watched in watched.into_iter().chain(["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "build/remap.rs"]) {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     let target_dir = out.join("browser-target");
@@ -34,11 +39,13 @@ fn main() {
         .args(["--no-default-features", "--profile", "browser", "--target", TARGET, "--manifest-path"])
         .arg(root.join("Cargo.toml"))
         .arg("--target-dir")
-        .arg(&target_dir);
+        .arg(&target_dir)
+        // These stand in for every other setting of flags, of targets too.
+        .env("CARGO_ENCODED_RUSTFLAGS", remap::flags(&root, &target_dir).join("\u{1f}"));
     // Settings of the outer build (wrappers for clippy, profiles, flags) must not reach the page's bytes.
     for (name, _) in env::vars() {
         let outer = name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_BUILD_");
-        let flags = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER", "CLIPPY_ARGS"];
+        let flags = ["RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER", "CLIPPY_ARGS"];
         if outer || flags.contains(&name.as_str()) {
             cargo.env_remove(name);
         }

@@ -6,6 +6,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "../build/remap.rs"]
+mod remap;
+
 const TARGET: &str = "wasm32-unknown-unknown";
 /// File, cargo profile and features of each engine.
 const ENGINES: [(&str, &str, &str); 2] = [("engine.wasm", "engine", ""), ("engine-onnx.wasm", "engine-onnx", "onnx")];
@@ -17,7 +20,7 @@ fn main() {
     for watched in ["wasm-model", "shared-features"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
-    for watched in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml"] {
+    for watched in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "build/remap.rs"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     if !target_is_installed(&var("RUSTC")) {
@@ -66,15 +69,8 @@ fn target_is_installed(rustc: &str) -> bool {
 /// Flags of the engines' builds: 128-bit SIMD, which every engine has had since 2023, numbers in as few bytes as they
 /// need, no source of random numbers, which would be an import, and no paths of this machine.
 fn flags(root: &Path, target_dir: &Path) -> String {
-    let cargo_home = env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
-        .unwrap_or_default();
-    // Of several prefixes that match, the last one counts.
-    let prefixes = [(cargo_home.as_path(), "cargo"), (root, "hearth"), (target_dir, "target")];
-    let remap = prefixes.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
     let fixed =
         ["-Ctarget-feature=+simd128", "-Clink-arg=--compress-relocations", "--cfg=getrandom_backend=\"unsupported\""];
     let fixed = fixed.map(str::to_owned);
-    [&fixed[..], &remap[..]].concat().join("\u{1f}")
+    [&fixed[..], &remap::flags(root, target_dir)].concat().join("\u{1f}")
 }

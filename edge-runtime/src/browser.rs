@@ -186,11 +186,7 @@ impl HearthEdge {
     /// A request or an interaction that is refused.
     pub fn preview(&self, request: String, interactions: String) -> Result<String, JsValue> {
         let event = self.request(&request)?;
-        let mut history = History::default();
-        for interaction in parse::<Vec<InteractionEvent>>(&interactions)? {
-            interaction.check().map_err(refuse)?;
-            history.insert(Interaction::from(&interaction));
-        }
+        let history = given(&interactions)?;
         let explanation = self.serving.explain(event.clone(), &history).ok();
         let Answered { answer, fault, .. } = self.serving.answer(event, &history, now_ms()).map_err(refuse)?;
         Ok(json(&Preview { answer, explanation, fault: fault.map(|fault| fault.to_string()) }))
@@ -212,11 +208,19 @@ impl HearthEdge {
     pub async fn rank(&self, request: String) -> Result<Ranking, JsValue> {
         let event = self.request(&request)?;
         let history = history(&read(&self.database, "histories", &event.user).await?).map_err(refuse)?;
-        let Answered { answer, record, fault, nan_scores } =
-            self.serving.answer(event, &history, now_ms()).map_err(refuse)?;
-        let row = codec::encode(&Entry::Rows(Box::new(record)));
-        append(&self.database, Uint8Array::from(row.as_slice()).into()).await?;
-        Ok(Ranking { answer: json(&answer), row, fault: fault.map(|f| f.to_string()), nan_scores })
+        self.log(event, &history).await
+    }
+
+    /// Like [`HearthEdge::rank`], for a user with these interactions: what [`HearthEdge::preview`] shows is logged.
+    ///
+    /// The stored history is neither read nor changed.
+    ///
+    /// # Errors
+    /// A request or an interaction that is refused.
+    #[wasm_bindgen(js_name = rankWith)]
+    pub async fn rank_with(&self, request: String, interactions: String) -> Result<Ranking, JsValue> {
+        let event = self.request(&request)?;
+        self.log(event, &given(&interactions)?).await
     }
 
     /// Takes an interaction event; it is in the history and the spool when this returns.
@@ -253,6 +257,15 @@ impl HearthEdge {
 }
 
 impl HearthEdge {
+    /// Ranks, and writes the row to the spool.
+    async fn log(&self, event: RequestEvent, history: &History) -> Result<Ranking, JsValue> {
+        let Answered { answer, record, fault, nan_scores } =
+            self.serving.answer(event, history, now_ms()).map_err(refuse)?;
+        let row = codec::encode(&Entry::Rows(Box::new(record)));
+        append(&self.database, Uint8Array::from(row.as_slice()).into()).await?;
+        Ok(Ranking { answer: json(&answer), row, fault: fault.map(|f| f.to_string()), nan_scores })
+    }
+
     /// A request event of this edge's surface.
     fn request(&self, text: &str) -> Result<RequestEvent, JsValue> {
         let event: RequestEvent = parse(text)?;
@@ -271,6 +284,16 @@ pub(crate) fn words(thrown: &JsValue) -> String {
         Some(error) => String::from(error.message()),
         None => format!("{thrown:?}"),
     }
+}
+
+/// The history of a user with these interactions, whoever they say did them.
+fn given(interactions: &str) -> Result<History, JsValue> {
+    let mut history = History::default();
+    for interaction in parse::<Vec<InteractionEvent>>(interactions)? {
+        interaction.check().map_err(refuse)?;
+        history.insert(Interaction::from(&interaction));
+    }
+    Ok(history)
 }
 
 fn history(stored: &JsValue) -> Result<History, codec::CodecError> {

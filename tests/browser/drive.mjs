@@ -117,6 +117,35 @@ try {
   await driver.type("candidates", JSON.stringify(candidates));
   if (input.screenshot) await driver.screenshot?.(input.screenshot);
 
+  // A request that the server ranked, at a time that no input shows and with a text that reads as a number.
+  const odd = await driver.run(() => {
+    const source = document.getElementById("source");
+    source.value = "1";
+    source.dispatchEvent(new Event("change", { bubbles: true }));
+    return {
+      error: document.getElementById("error").textContent,
+      name: source.selectedOptions[0].textContent,
+      country: document.querySelector("#attributes input[name=country]").value,
+      cards: document.querySelectorAll("#shelf li").length,
+    };
+  });
+  // What the page logs then, for another user than the history in the editor names.
+  await driver.type("history", JSON.stringify(input.interactions));
+  const logged = await driver.run(async () => {
+    const said = ["logged", "error"].map((id) => document.getElementById(id));
+    const done = new Promise((resolve) => {
+      said.forEach((line) => new MutationObserver(resolve).observe(line, { childList: true }));
+    });
+    document.getElementById("log").click();
+    await done;
+    const spool = await new Promise((resolve) => {
+      indexedDB.open("hearth-playground", 1).onsuccess = ({ target: { result } }) => {
+        result.transaction("spool").objectStore("spool").getAll().onsuccess = (event) => resolve(event.target.result);
+      };
+    });
+    return { entries: spool.length, row: [...spool.at(-1)], error: document.getElementById("error").textContent };
+  });
+
   // A history must be there in a page that is loaded again.
   await driver.run(async (all) => { for (const i of all) await globalThis.hearth.interact(JSON.stringify(i)); }, input.interactions);
   await open();
@@ -124,6 +153,11 @@ try {
     const ranking = await globalThis.hearth.rank(JSON.stringify(request));
     return { row: [...ranking.row], fault: ranking.fault ?? null };
   }, input.request);
+  // The given history counts, and not the stored one.
+  const given = await driver.run(async ({ request, interactions }) => {
+    await globalThis.hearth.interact(JSON.stringify({ ...interactions[0], id: "one-more", action: "like" }));
+    return [...(await globalThis.hearth.rankWith(JSON.stringify(request), JSON.stringify(interactions))).row];
+  }, input);
 
   // A newer pointer was seen, as far as the database knows.
   const reopen = () => driver.run(async (surface) => {
@@ -135,7 +169,7 @@ try {
   }, input.request.surface);
   const sound = await reopen();
   // The test alters the registry's files when this line comes, and answers when it has.
-  console.log(JSON.stringify({ engine, before, fewer, nonsense, refused, ranked, sound }));
+  console.log(JSON.stringify({ engine, before, fewer, nonsense, refused, odd, logged, ranked, given, sound }));
   for await (const _ of createInterface({ input: process.stdin })) break;
   const tampered = await reopen();
   const older = await driver.run((surface) => new Promise((resolve, reject) => {

@@ -1,6 +1,7 @@
 //! A real `edge-runtime serve`, as a child process.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
@@ -54,6 +55,24 @@ impl Edge {
         process.wait().expect("the edge can be waited for");
     }
 
+    /// Asks it to stop with SIGTERM, and waits for its end; whether it ended well.
+    ///
+    /// # Panics
+    /// It does not end within a minute.
+    pub fn terminate(self) -> bool {
+        let mut process = self.process.lock().expect("nobody panics with it");
+        let asked = Command::new("kill").args(["-TERM", &process.id().to_string()]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "the edge can be asked to stop");
+        let started = Instant::now();
+        loop {
+            if let Some(status) = process.try_wait().expect("the edge can be waited for") {
+                return status.success();
+            }
+            assert!(started.elapsed() < PATIENCE, "the edge does not stop");
+            std::thread::yield_now();
+        }
+    }
+
     /// Kills it for good.
     pub fn kill(self) {
         self.sigkill();
@@ -78,10 +97,7 @@ impl Edge {
 
     /// Sends bytes as they are, and reads up to the end of the first answer's head and body.
     pub fn raw(&self, request: &[u8]) -> String {
-        let address = self.url.strip_prefix("http://").expect("the edge listens on HTTP");
-        let mut stream = std::net::TcpStream::connect(address).expect("the edge takes connections");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a connection has a timeout");
-        stream.write_all(request).expect("the edge reads");
+        let mut stream = self.begin(request);
         let mut answer = Vec::new();
         while !whole(&answer) {
             let mut chunk = [0; 4096];
@@ -91,6 +107,15 @@ impl Edge {
             }
         }
         String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Opens a connection and sends bytes as they are.
+    pub fn begin(&self, request: &[u8]) -> TcpStream {
+        let address = self.url.strip_prefix("http://").expect("the edge listens on HTTP");
+        let mut stream = TcpStream::connect(address).expect("the edge takes connections");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a connection has a timeout");
+        stream.write_all(request).expect("the edge reads");
+        stream
     }
 
     /// Gets text.

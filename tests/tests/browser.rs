@@ -14,6 +14,7 @@ use hearth_tests::world;
 use serde_json::{Value, json};
 use shared_features::codec;
 use shared_features::digest::Digest;
+use shared_features::event::MAX_TS_MS;
 use shared_features::feature_log::Record;
 
 const SURFACE: &str = "podcasts";
@@ -44,6 +45,9 @@ async fn the_page_equals_the_server(browser: &str, program: &str) {
     let folder = folder.path();
     tokio::task::block_in_place(|| world::published(folder, SURFACE));
     let edge = Edge::start(folder, &["--playground"]);
+    let odd = json!({ "id": "odd", "ts": -MAX_TS_MS, "user": "old", "attributes": { "country": "1995" },
+        "candidates": [{ "item": "podcast-0001" }, { "item": "podcast-0002" }] });
+    assert_eq!(edge.post(&format!("/v1/{SURFACE}/rank"), &odd).await.unwrap().0, 200);
     let now = 1_795_000_000_000i64;
     let interactions = interactions(now);
     let candidates: Vec<Value> = (1..40).map(|k| json!({ "item": format!("podcast-{k:04}") })).collect();
@@ -74,6 +78,9 @@ async fn the_page_equals_the_server(browser: &str, program: &str) {
     assert!(page["nonsense"].as_str().unwrap().starts_with("Not JSON"), "{page}");
     assert!(page["refused"].as_str().unwrap().contains("string"), "{page}");
     assert_eq!((&page["sound"], &page["ranked"]["fault"]), (&json!(""), &Value::Null));
+    let expected =
+        json!({ "error": "", "name": "old, -271821-04-20T00:00:00.000Z", "country": "\"1995\"", "cards": 2 });
+    assert_eq!(page["odd"], expected);
 
     // The same events to the server, whose row must have the same bytes.
     edge.post("/v1/interactions", &interactions).await.unwrap();
@@ -84,11 +91,22 @@ async fn the_page_equals_the_server(browser: &str, program: &str) {
     let logged = edge.get(&format!("/playground/requests/{SURFACE}")).await;
     let logged: Value = serde_json::from_str(&logged).unwrap();
     assert_eq!((&logged[0]["event"]["id"], logged[0]["history"].as_array().unwrap().len()), (&json!("r1"), 4));
-    let server = edge_runtime::spool::read(&folder.join("state/spool")).unwrap().records.remove(0);
-    let row: Vec<u8> = serde_json::from_value(page["ranked"]["row"].clone()).unwrap();
-    let Entry::Rows(record) = codec::decode(&row, "row").unwrap() else { panic!("a request logs rows") };
-    assert_eq!(record.rows.items.len(), server.rows.items.len());
-    assert_eq!(bytes(*record), bytes(server));
+    let records = edge_runtime::spool::read(&folder.join("state/spool")).unwrap().records;
+    let of_server = |id: &str| records.iter().find(|record| record.request == id).unwrap().clone();
+    let of_page = |row: &Value| -> Record {
+        let row: Vec<u8> = serde_json::from_value(row.clone()).unwrap();
+        let Entry::Rows(record) = codec::decode(&row, "row").unwrap() else { panic!("a request logs rows") };
+        *record
+    };
+    let server = of_server("r1");
+    assert_eq!(of_page(&page["ranked"]["row"]).rows.items.len(), server.rows.items.len());
+    for row in [&page["ranked"]["row"], &page["given"]] {
+        assert_eq!(bytes(of_page(row)), bytes(server.clone()));
+    }
+    // The page's button logs one row: the request as the server had it, its text a text, its time to the millisecond.
+    // The history in the editor lies after that time, and so changes nothing.
+    assert_eq!((&page["logged"]["error"], &page["logged"]["entries"]), (&json!(""), &json!(1)));
+    assert_eq!(bytes(of_page(&page["logged"]["row"])), bytes(of_server("odd")));
 
     tamper(&folder.join("registry/blobs/sha256"));
     driver.stdin.take().unwrap().write_all(b"altered\n").unwrap();

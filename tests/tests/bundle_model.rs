@@ -18,6 +18,7 @@ use tract_onnx::pb::AttributeProto;
 use trainer::data::store::Data;
 use trainer::data::vectors;
 use trainer::experiment::onnx_export::{self, TreeNode};
+use trainer::experiment::train::{Settings, train};
 use trainer::release::bundle::Bundle;
 
 /// Largest difference to another library's scores, as a share of the sum of absolute weights.
@@ -167,7 +168,9 @@ fn compare(served: &[(Value, Record)], weight: f64, expected: impl Fn(&[f32]) ->
 #[test]
 fn the_same_log_and_spec_give_the_same_vectors_and_encoder() {
     let folder = own_world();
+    std::fs::write(folder.path().join("again.partial"), "a file of somebody").unwrap();
     let written = write_vectors(folder.path(), "again.parquet");
+    assert_eq!(std::fs::read(folder.path().join("again.partial")).unwrap(), b"a file of somebody");
     let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
     assert_eq!(read("vectors.parquet"), read("again.parquet"), "byte for byte");
     assert_eq!(written["width"], width());
@@ -419,8 +422,60 @@ fn a_refusal_names_the_place_and_what_to_do() {
         for part in ["m.onnx: "].iter().chain(says) {
             assert!(error.contains(part), "{name}: `{part}` is not in: {error}");
         }
+        // What the onnx engine says of trees is no help.
+        assert_eq!(error.contains("the compact engine:"), name == "an operator", "{name}: {error}");
         assert!(!folder.join("refused").exists(), "{name}: nothing is written");
     }
+}
+
+#[test]
+fn a_file_that_is_no_model_by_its_size_is_not_read() {
+    let folder = own_world();
+    std::fs::File::create(folder.path().join("large.onnx")).unwrap().set_len((64 << 20) + 1).unwrap();
+    let spec = spec("podcasts");
+    let command = ["bundle", "--model", "large.onnx", "--log", "log", "--spec", &spec, "--out", "refused"];
+    let error = trainer_fails(folder.path(), &command);
+    assert!(error.contains("large.onnx") && error.contains("more than 67108864 bytes"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn vectors_take_the_place_of_files_only() {
+    let folder = own_world();
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("there")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.join("socket")).unwrap();
+    let names = || -> std::collections::BTreeSet<_> {
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let before = names();
+    for out in ["there", "socket"] {
+        // Before anything is read: there is no such log.
+        let command = ["vectors", "--log", "nowhere", "--spec", &spec("podcasts"), "--out", out];
+        let error = trainer_fails(folder, &command);
+        assert!(error.contains(&format!("{out} is no file")), "{error}");
+    }
+    let rows = [vectors::Row { request: "r", user: "u", ts: 1, item: "i", label: 1 }];
+    let encoder = vectors::origin(&folder.join("vectors.parquet")).unwrap().encoder;
+    let vector = vec![0.0; width()];
+    vectors::write(&folder.join("socket"), &encoder, &rows, &vector).unwrap_err();
+    vectors::write(&folder.join("nowhere/v.parquet"), &encoder, &rows, &vector).unwrap_err();
+    assert_eq!(names(), before, "nothing is left behind");
+    vectors::write(&folder.join("vectors.parquet"), &encoder, &rows, &vector).unwrap();
+    assert_eq!(vectors::origin(&folder.join("vectors.parquet")).unwrap().requests.len(), 1, "a file is replaced");
+    assert_eq!(names(), before);
+}
+
+#[test]
+fn a_run_keeps_the_spec_that_it_was_made_with() {
+    let folder = own_world();
+    let (path, run) = (folder.path().join("own.toml"), folder.path().join("run"));
+    let text = std::fs::read_to_string(spec("podcasts")).unwrap();
+    std::fs::write(&path, &text).unwrap();
+    let edited = |_: u64, _: u64| std::fs::write(&path, "edited meanwhile").unwrap();
+    train(&folder.path().join("log"), &path, &Settings::default(), &run, &edited).unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "edited meanwhile");
+    assert_eq!(std::fs::read_to_string(run.join("spec.toml")).unwrap(), text);
 }
 
 #[test]
@@ -445,6 +500,17 @@ fn vectors_of_another_spec_or_of_judging_requests_are_refused() {
     assert!(error.contains("requests that are to judge it") && error.contains("later.parquet"), "{error}");
     let error = refused("without.toml", "vectors.parquet");
     assert!(error.contains("its feature `device` is not as the spec declares"), "{error}");
+    let clipped = |name: &str, max: u32| {
+        let with = format!("transforms = [{{ clip = {{ max = {max} }} }}, \"log1p\"]");
+        let clipped = text.replacen("transforms = [\"log1p\"]", &with, 1);
+        assert_ne!(clipped, text);
+        std::fs::write(folder.join(name), clipped).unwrap();
+    };
+    clipped("five.toml", 5);
+    clipped("six.toml", 6);
+    trainer_ok(folder, &["vectors", "--log", "log", "--spec", "five.toml", "--out", "five.parquet"]);
+    let error = refused("six.toml", "five.parquet");
+    assert!(error.contains("its feature `") && error.contains("is not as the spec declares"), "{error}");
     for (vectors, says) in [
         ("nowhere.parquet", "trainer vectors"),
         ("m.onnx", "trainer vectors"),

@@ -19,7 +19,7 @@ use hearth_tests::world::{self, copy};
 use serde_json::{Value, json};
 use shared_features::codec;
 use shared_features::digest::Digest;
-use shared_features::event::{Candidate, RequestEvent};
+use shared_features::event::{Candidate, MAX_TS_MS, RequestEvent};
 use shared_features::tables::Tables;
 use trainer::spec::TrainerSpec;
 
@@ -414,6 +414,7 @@ async fn bad_requests_are_named() {
         (rank, json!({ "user": "x".repeat(129) }), 422, "invalid_event", "129 bytes"),
         (rank, json!({ "user": "" }), 422, "invalid_event", "0 bytes"),
         (rank, json!({ "user": "u", "ts": future }), 422, "future_timestamp", "in the future"),
+        (rank, json!({ "user": "u", "ts": -MAX_TS_MS - 1 }), 422, "invalid_event", "`ts` is -8640000000000001"),
         (rank, json!({ "user": "u", "offset_min": 9999 }), 422, "invalid_event", "offset_min"),
         (rank, json!({ "user": "u", "candidates": many(4097) }), 422, "invalid_event", "4097"),
         (rank, json!({ "user": "u", "candidates": [{ "item": "a" }, { "item": "a" }] }), 422, "invalid_event", "twice"),
@@ -450,7 +451,7 @@ async fn bad_requests_are_named() {
     let (status, _, problem) = edge.post_text(rank, "{ not json".into()).await;
     assert_eq!((status, &problem["code"]), (400, &json!("malformed_body")));
     // It still answers, and numbers at the edge of f64 and odd strings are only data.
-    let odd = json!({ "user": "\u{0}é", "ts": i64::MIN + 1, "candidates": [{ "item": "\u{1F3A7}" }], "context": { "device": "" } });
+    let odd = json!({ "user": "\u{0}é", "ts": -MAX_TS_MS, "candidates": [{ "item": "\u{1F3A7}" }], "context": { "device": "" } });
     assert_eq!(edge.post(rank, &odd).await.unwrap().0, 200);
     let (status, explained) = edge.post(&rank.replace("/rank", "/explain"), &odd).await.unwrap();
     assert_eq!((status, &explained["method"]), (200, &json!("tree_shap")), "{explained}");
@@ -473,6 +474,28 @@ async fn bad_requests_are_named() {
         assert!(document["paths"][path].is_object(), "{path}");
     }
     assert!(edge.get("/metrics").await.contains("hearth_requests_total{surface=\"podcasts\""));
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_do_not_end_keep_no_edge_from_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = tokio::task::block_in_place(published);
+    copy(&source.join("registry"), &folder.path().join("registry"));
+    copy(&source.join("keys"), &folder.path().join("keys"));
+    let edge = Edge::start(folder.path(), &[]);
+    let begun = [
+        "",
+        "POST /v1/podcasts/rank HTTP/1.1\r\nhost: x\r\nx: ",
+        "POST /v1/podcasts/rank HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{",
+    ];
+    let clients: Vec<std::net::TcpStream> = begun.iter().map(|request| edge.begin(request.as_bytes())).collect();
+    // Connections are taken in their order, so those before this one are there.
+    assert_eq!(edge.post("/v1/podcasts/rank", &json!({ "user": "u" })).await.unwrap().0, 200);
+    assert!(tokio::task::block_in_place(|| edge.terminate()), "it ends well");
+    drop(clients);
+    let spool = spool::read(&folder.path().join("state/spool")).unwrap();
+    assert_eq!(spool.records.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,10 @@
 
 use edge_runtime::host::{Guest, Host, HostError, Limits};
 use hearth_tests::cases;
+use hearth_tests::foreign::{Model, constant, node, node_with};
 use hearth_tests::world::workspace;
 use shared_features::wire::Load;
+use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
 
 /// Largest difference to onnxruntime, as a share of the larger of 1 and its score: other kernels sum in another order.
 const RELATIVE: f32 = 1e-5;
@@ -54,6 +56,40 @@ fn a_rows_score_does_not_depend_on_how_many_are_with_it() {
         let alone: Vec<f32> = x.chunks(FEATURES as usize).flat_map(|row| guest.score(row).unwrap()).collect();
         assert_eq!(bits(&alone), bits(&together), "{name}");
     }
+}
+
+/// Scores that come of the rows' places, or of the rows beside them.
+#[test]
+fn a_model_whose_rows_are_not_on_their_own_is_refused() {
+    let width = i64::from(FEATURES);
+    let first = || node("MatMul", &["X", "w"], "first");
+    let weights = || constant("w", &[width, 1], &vec![0.25; FEATURES as usize]);
+    let zero = TensorProto { name: "zero".into(), data_type: 7, int64_data: vec![0], ..Default::default() };
+    let places: Vec<f32> = (0..64).map(|k| k as f32).collect();
+    let model = |last: NodeProto, constant: TensorProto| {
+        Model::new(width, vec![first(), last], vec![weights(), constant], &[("y", &[0, 1])]).to_bytes()
+    };
+    let mut largest = node_with("ReduceMax", &["first"], "largest", "keepdims", 1);
+    // AttributeProto.INTS
+    largest.attribute.push(AttributeProto { name: "axes".into(), r#type: 7, ints: vec![0], ..Default::default() });
+    let nodes = vec![first(), largest, node("Sub", &["first", "largest"], "y")];
+    let beside = Model::new(width, nodes, vec![weights()], &[("y", &[0, 1])]).to_bytes();
+    for (name, model, says) in [
+        ("a sum of the rows before", model(node("CumSum", &["first", "zero"], "y"), zero), "its place among the rows"),
+        (
+            "a number for each row",
+            model(node("Add", &["first", "p"], "y"), constant("p", &[64, 1], &places)),
+            "its place",
+        ),
+        ("the difference to the largest", beside, "the rows beside it"),
+    ] {
+        match guest(trainer::ENGINE_ONNX, &model) {
+            Err(HostError::Refused { reason }) => assert!(reason.contains(says), "{name}: {reason}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    let sound = model(node("Add", &["first", "p"], "y"), constant("p", &[1, 1], &[1.0]));
+    assert_eq!(guest(trainer::ENGINE_ONNX, &sound).unwrap().score(&[1.0; FEATURES as usize]), Ok(vec![5.0]));
 }
 
 #[test]

@@ -15,6 +15,8 @@ use crate::experiment::learners::Learner;
 /// A spec file, parsed and checked.
 #[derive(Clone, Debug)]
 pub struct TrainerSpec {
+    /// The text that was parsed: a run keeps it, whatever becomes of the file meanwhile.
+    pub text: String,
     /// What the edges share.
     pub features: FeatureSpec,
     /// What is fitted.
@@ -114,7 +116,7 @@ impl TrainerSpec {
         if !learner.handles_missing() {
             refuse_missing(&features).map_err(|reason| root.error_at_key("learner", reason))?;
         }
-        Ok(TrainerSpec { features, learner, split, gate, import })
+        Ok(TrainerSpec { text: text.to_owned(), features, learner, split, gate, import })
     }
 }
 

@@ -138,3 +138,19 @@ async fn requests(State(app): State<App>, Path(surface): Path<String>) -> Result
     }
     Ok(file("application/json", Json(all)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::EDGE;
+
+    #[test]
+    fn no_path_of_this_machine_is_in_what_a_page_loads() {
+        assert!(EDGE.iter().any(|(name, _)| *name == "hearth_bg.wasm"));
+        for (name, bytes) in EDGE {
+            for path in ["/.cargo/", env!("CARGO_MANIFEST_DIR"), env!("OUT_DIR")] {
+                let found = bytes.windows(path.len()).any(|window| window == path.as_bytes());
+                assert!(!found, "{name} names {path}");
+            }
+        }
+    }
+}

@@ -19,6 +19,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use shared_features::encoder::{Encoder, EncoderError};
+use tempfile::NamedTempFile;
 
 use super::feature_log::{ENCODER_KEY, ROWS_PER_BATCH, hex, unhex};
 
@@ -58,6 +59,12 @@ pub enum VectorsError {
         /// Why.
         source: std::io::Error,
     },
+    /// A folder, a device or a pipe, where a file is to be written.
+    #[error("{path} is no file, and is not replaced; pass the name of a file to write")]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+    },
     /// Parquet refuses it.
     #[error("{path}: {source}; pass the file that `trainer vectors` wrote")]
     Parquet {
@@ -84,12 +91,23 @@ pub enum VectorsError {
     },
 }
 
+/// Refuses what a file of vectors must not take the place of.
+///
+/// # Errors
+/// A path at which there is something that is no file.
+pub fn check_target(path: &Path) -> Result<(), VectorsError> {
+    match std::fs::metadata(path) {
+        Ok(there) if !there.is_file() => Err(VectorsError::NoFile { path: path.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
 /// Writes rows with their vectors, row-major `f32[rows, width]` with the width of a fitted encoder; the file gets its name when it is whole.
 ///
 /// # Errors
 /// A file that cannot be written.
 pub fn write(path: &Path, encoder: &Encoder, rows: &[Row], vectors: &[f32]) -> Result<(), VectorsError> {
-    let temporary = path.with_extension("partial");
+    check_target(path)?;
     let io = |source| VectorsError::Io { path: path.to_owned(), source };
     let parquet = |source| VectorsError::Parquet { path: path.to_owned(), source };
     let names: Vec<String> = encoder.slots().into_iter().map(|slot| format!("x.{}", slot.name)).collect();
@@ -97,13 +115,25 @@ pub fn write(path: &Path, encoder: &Encoder, rows: &[Row], vectors: &[f32]) -> R
         .set_compression(Compression::SNAPPY)
         .set_key_value_metadata(Some(vec![KeyValue::new(ENCODER_KEY.to_owned(), hex(&encoder.to_bytes()))]))
         .build();
-    let file = File::create(&temporary).map_err(io)?;
+    // Where writing fails it is removed.
+    let mut temporary = temporary_beside(path).map_err(io)?;
+    let file = temporary.as_file_mut();
     let mut writer = ArrowWriter::try_new(file, batch(&names, &[], &[]).schema(), Some(properties)).map_err(parquet)?;
     for (rows, vectors) in rows.chunks(ROWS_PER_BATCH).zip(vectors.chunks(ROWS_PER_BATCH * names.len().max(1))) {
         writer.write(&batch(&names, rows, vectors)).map_err(parquet)?;
     }
     writer.close().map_err(parquet)?;
-    std::fs::rename(&temporary, path).map_err(io)
+    temporary.persist(path).map(drop).map_err(|e| io(e.error))
+}
+
+/// A file with a name of its own in the folder of another, which it is to replace.
+fn temporary_beside(path: &Path) -> std::io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // As any new file: whoever the umask lets may read it.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.prefix(".vectors-").tempfile_in(folder)
 }
 
 /// Reads which encoder made a file of vectors, and which requests are in it.

@@ -1,12 +1,16 @@
 //! Models that were trained elsewhere: their vectors go out, the model comes in and is judged like one fitted here.
 
+use std::fs::File;
+use std::io::Read;
 use std::mem::discriminant;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use edge_runtime::bundle::Role;
 use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
-use shared_features::encoder::Encoder;
+use shared_features::encoder::{Encoder, Feature};
+use shared_features::transform::Fit;
 
 use crate::data::vectors::{self, Row};
 use crate::experiment::prepared::Prepared;
@@ -42,6 +46,7 @@ pub struct Source {
 /// # Errors
 /// An unusable log or spec, or a file that cannot be written.
 pub fn write_vectors(log: &Path, spec_path: &Path, settings: &Settings, out: &Path) -> Result<Written> {
+    vectors::check_target(out)?;
     let mut prepared = Prepared::read(log, spec_path, settings)?;
     let encoded = prepared.encode()?;
     let width = prepared.width();
@@ -88,11 +93,11 @@ pub fn bring(
     out: &Path,
 ) -> Result<Report> {
     let named = || model.display().to_string();
-    let bytes = std::fs::read(model).with_context(|| format!("cannot read the model {}", named()))?;
+    let bytes = read_model(model).with_context(|| format!("cannot read the model {}", named()))?;
     let mut prepared = Prepared::read(log, spec_path, settings)?;
     if let Some(path) = trained_on {
         let origin = vectors::origin(path)?;
-        if let Some(what) = other_features(&origin.encoder, &prepared.encoder) {
+        if let Some(what) = other_features(&origin.encoder, &prepared.encoder, &prepared.spec.features.features) {
             bail!(
                 "{}: {what} not as the spec declares; run `trainer vectors` with this spec and train again",
                 path.display()
@@ -115,8 +120,18 @@ pub fn bring(
     prepared.finish(canonical.bytes, Some(source), out).with_context(named)
 }
 
-/// What of an encoder is not what a spec declares, given the encoder that was fitted for that spec; fitted constants may differ.
-fn other_features(encoder: &Encoder, fitted: &Encoder) -> Option<String> {
+/// The bytes of a model, where they are not more than a bundle may have.
+fn read_model(path: &Path) -> Result<Vec<u8>> {
+    let (limit, mut bytes) = (Role::Model.limit(), Vec::new());
+    if File::open(path)?.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
+        bail!("it has more than {limit} bytes, the most that a bundle may have; export a smaller one");
+    }
+    Ok(bytes)
+}
+
+/// What of an encoder is not what a spec declares, given the encoder that was fitted for that spec;
+/// constants may differ where a transform learns them.
+fn other_features(encoder: &Encoder, fitted: &Encoder, features: &[Feature]) -> Option<String> {
     if (&encoder.schema, &encoder.statistics) != (&fitted.schema, &fitted.statistics) {
         return Some("its schema or statistics are".into());
     }
@@ -126,9 +141,14 @@ fn other_features(encoder: &Encoder, fitted: &Encoder) -> Option<String> {
     if encoder.features.len() != fitted.features.len() {
         return Some(format!("its {} features are", encoder.features.len()));
     }
-    encoder.features.iter().zip(&fitted.features).find_map(|(own, other)| {
+    encoder.features.iter().zip(&fitted.features).zip(features).find_map(|((own, other), feature)| {
+        let mut steps = own.steps.iter().zip(&other.steps).zip(&feature.transforms);
         let declared = (&own.name, &own.source, own.encode) == (&other.name, &other.source, other.encode)
-            && own.steps.iter().map(discriminant).eq(other.steps.iter().map(discriminant));
+            && own.steps.len() == other.steps.len()
+            && steps.all(|((own, other), transform)| match transform.learns() {
+                true => discriminant(own) == discriminant(other),
+                false => own == other,
+            });
         (!declared).then(|| format!("its feature `{}` is", own.name))
     })
 }

@@ -4,7 +4,7 @@
 //! in the edge's own host, and the report names the digest of the bundle that was judged.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -35,7 +35,6 @@ pub struct Prepared {
     pub parts: Parts,
     /// Fitted on those that train.
     pub encoder: Encoder,
-    spec_path: PathBuf,
     settings: Settings,
     tables: Vec<u8>,
     clock: Clock,
@@ -78,8 +77,7 @@ impl Prepared {
             None => Tables::empty(&encoder.schema, &encoder.statistics).to_bytes(),
         };
         clock.lap("fit encoder");
-        let spec_path = spec_path.to_owned();
-        Ok(Prepared { spec, labelled, parts, encoder, spec_path, settings: *settings, tables, clock })
+        Ok(Prepared { spec, labelled, parts, encoder, settings: *settings, tables, clock })
     }
 
     /// The vectors of the training records, by record, made by the engine.
@@ -145,7 +143,7 @@ impl Prepared {
             training_evaluation,
             seconds: self.clock.seconds,
         };
-        bundle.write_run(out, &self.spec_path, &report)?;
+        bundle.write_run(out, &self.spec.text, &report)?;
         Ok(report)
     }
 

@@ -11,6 +11,7 @@ use edge_runtime::registry::Registry;
 use edge_runtime::sign::{self, DocumentType};
 use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
+use shared_features::printable::sentence;
 use shared_features::tables::Tables;
 use shared_features::wire::Load;
 
@@ -87,18 +88,18 @@ impl Bundle {
         Ok(Bundle { parts, spec: Some(read("spec.toml")?), report: Some(report) })
     }
 
-    /// Writes a RUN folder: the bundle laid out as a registry has it, the spec and the report.
+    /// Writes a RUN folder: the bundle laid out as a registry has it, the text of the spec and the report.
     ///
     /// # Errors
     /// A folder that cannot be written.
-    pub fn write_run(&self, folder: &Path, spec_path: &Path, report: &Report) -> Result<()> {
+    pub fn write_run(&self, folder: &Path, spec: &str, report: &Report) -> Result<()> {
         let store = folder.to_str().context("the RUN folder's path is not UTF-8")?;
         block_on(async { Registry::open(store)?.put_bundle(&self.parts).await })??;
         let write = |name: &str, bytes: &[u8]| {
             let path = folder.join(name);
             std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
         };
-        write("spec.toml", &std::fs::read(spec_path)?)?;
+        write("spec.toml", spec.as_bytes())?;
         // Last, as its presence makes the folder a run.
         write("report.json", &serde_json::to_vec_pretty(report)?)
     }
@@ -165,17 +166,22 @@ impl Bundle {
 #[non_exhaustive]
 pub enum NoEngine {
     /// Both refuse them.
-    #[error("no engine runs it: {onnx}{}", .compact.as_ref().map(|c| format!(" (the compact engine: {c})")).unwrap_or_default())]
+    #[error("no engine runs it: {}{}", sentence(.reason), .compact.as_ref().map(|c| format!(" (the compact engine: {})", sentence(c))).unwrap_or_default())]
     Refused {
-        /// What the one says that can do more.
-        onnx: String,
-        /// What the other says, where that is something else.
+        /// What the compact engine says where it has all operators of the model, else what the onnx engine says.
+        reason: String,
+        /// What the compact engine says, where that is something else.
         compact: Option<String>,
     },
     /// The host fails.
     #[error(transparent)]
     Host(#[from] HostError),
 }
+
+/// How the engines say that they do not have an operator.
+const NO_OPERATOR: &str = "is not run by this engine";
+/// What the name of every operator of trees begins with.
+const TREES: &str = "TreeEnsemble";
 
 /// The compact engine with the parts loaded, or where it refuses them the onnx engine.
 fn smallest(load: &Load) -> Result<(&'static [u8], Guest), NoEngine> {
@@ -184,10 +190,16 @@ fn smallest(load: &Load) -> Result<(&'static [u8], Guest), NoEngine> {
         Err(HostError::Refused { reason }) => reason,
         other => return Ok(other?),
     };
+    let has_all = !compact.contains(NO_OPERATOR);
+    // Both engines read trees with the same code.
+    if has_all && compact.contains(TREES) {
+        return Err(NoEngine::Refused { reason: compact, compact: None });
+    }
     match with(crate::ENGINE_ONNX) {
+        Err(HostError::Refused { .. }) if has_all => Err(NoEngine::Refused { reason: compact, compact: None }),
         Err(HostError::Refused { reason }) => {
             let compact = (compact != reason).then_some(compact);
-            Err(NoEngine::Refused { onnx: reason, compact })
+            Err(NoEngine::Refused { reason, compact })
         }
         other => Ok(other?),
     }

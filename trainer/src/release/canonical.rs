@@ -8,6 +8,8 @@ mod graph;
 mod output;
 mod wire;
 
+use shared_features::printable::{name, sentence};
+
 use graph::{FLOAT, Graph, Kind, Port};
 use wire::{Malformed, Message};
 
@@ -43,7 +45,7 @@ pub enum Column {
 pub struct Canonical {
     /// The file.
     pub bytes: Vec<u8>,
-    /// What was changed, in words; nothing where the bytes are those that were read.
+    /// What was changed, in words that can be printed; nothing where the bytes are those that were read.
     pub changes: Vec<String>,
 }
 
@@ -70,13 +72,13 @@ pub enum CanonicalError {
         newest: i64,
     },
     /// Numbers beside the file.
-    #[error("the numbers of tensor `{tensor}` are in another file; save the model as one file, without external data")]
+    #[error("the numbers of tensor `{}` are in another file; save the model as one file, without external data", name(.tensor))]
     External {
         /// Which.
         tensor: String,
     },
     /// Not one input.
-    #[error("the model has {count} inputs{names}; expected one, f32[n, {width}], that takes a whole vector")]
+    #[error("the model has {count} inputs{}; expected one, f32[n, {width}], that takes a whole vector", sentence(.names))]
     Inputs {
         /// How many.
         count: usize,
@@ -86,7 +88,7 @@ pub enum CanonicalError {
         width: u32,
     },
     /// An input of another type.
-    #[error("input `{input}` is {got}; expected f32[n, {width}], so export with an input of 32-bit floats")]
+    #[error("input `{}` is {got}; expected f32[n, {width}], so export with an input of 32-bit floats", name(.input))]
     Input {
         /// Which.
         input: String,
@@ -97,8 +99,9 @@ pub enum CanonicalError {
     },
     /// Vectors of another width.
     #[error(
-        "input `{input}` takes {got} numbers a row, but the encoder's vectors have {width}; \
-         train on the columns `x.*` that `trainer vectors` writes with this log and spec"
+        "input `{}` takes {got} numbers a row, but the encoder's vectors have {width}; \
+         train on the columns `x.*` that `trainer vectors` writes with this log and spec",
+        name(.input)
     )]
     Width {
         /// Which input.
@@ -109,13 +112,13 @@ pub enum CanonicalError {
         width: u32,
     },
     /// Several outputs that may be scores.
-    #[error("the model has several outputs that may be scores: {outputs}; name one with --output")]
+    #[error("the model has several outputs that may be scores: {}; name one with --output", sentence(.outputs))]
     Several {
         /// Each with its type.
         outputs: String,
     },
     /// No output that may be one, or not the one that was named.
-    #[error("{what}; the model's outputs are {outputs}")]
+    #[error("{}; the model's outputs are {}", sentence(.what), sentence(.outputs))]
     Output {
         /// What is wrong.
         what: String,
@@ -123,7 +126,7 @@ pub enum CanonicalError {
         outputs: String,
     },
     /// A column that does not exist, or weights for other columns.
-    #[error("output `{output}` has {columns}, so {wish}")]
+    #[error("output `{}` has {columns}, so {wish}", name(.output))]
     Column {
         /// Which output.
         output: String,
@@ -166,7 +169,7 @@ pub fn rewrite(bytes: &[u8], width: u32, wish: &Wish) -> Result<Canonical, Canon
     graph.inputs = vec![Port::floats(FEATURES, width.into())];
     graph.outputs = vec![Port::floats(SCORE, 1)];
     let model = model.without(7).with_message(7, &graph.into_message());
-    Ok(Canonical { bytes: model.to_bytes(), changes })
+    Ok(Canonical { bytes: model.to_bytes(), changes: changes.iter().map(|change| sentence(change)).collect() })
 }
 
 fn check_opsets(model: &Message) -> Result<(), CanonicalError> {

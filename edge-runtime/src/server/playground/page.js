@@ -20,9 +20,16 @@ function typed(text) {
   }
 }
 
+/** What [`typed`] makes the same value of: a text stands as it is where it stays a text, and on one line. */
 function shown(value) {
   if (value === null || value === undefined) return "";
-  return typeof value === "string" ? value : JSON.stringify(value);
+  return typeof value === "string" && typed(value) === value && !/[\r\n]/.test(value) ? value : JSON.stringify(value);
+}
+
+/** A time as people read it; the number where no calendar has it. */
+function when(ts) {
+  const date = new Date(ts);
+  return Number.isNaN(date.getTime()) ? String(ts) : date.toISOString();
 }
 
 function fill(set, fields) {
@@ -46,7 +53,8 @@ const lines = (list) => (list.length === 0 ? "[]" : `[\n${list.map((x) => `  ${J
 function choose({ event, history }) {
   request = event;
   $("user").value = event.user;
-  $("time").value = new Date(event.ts).toISOString().slice(0, 19);
+  // Years of other than four digits the input does not take, and so shows none.
+  $("time").value = when(event.ts).slice(0, 19);
   $("offset").value = event.offset_min ?? 0;
   // Every declared field has its place, whether the request had it or not.
   const declared = JSON.parse(edge.madeUp());
@@ -75,8 +83,8 @@ function edited() {
   const [candidates, history] = [parsed("candidates"), parsed("history")];
   if (candidates === undefined || history === undefined) return undefined;
   const ts = new Date(`${$("time").value}Z`).getTime();
-  // The milliseconds that the input does not show are kept while its time stands.
-  const same = Math.floor(request.ts / 1000) === Math.floor(ts / 1000);
+  // A time that the input cannot show is kept, and so are milliseconds while the time stands.
+  const same = Number.isNaN(ts) || Math.floor(request.ts / 1000) === Math.floor(ts / 1000);
   const event = {
     ...request,
     user: $("user").value,
@@ -157,8 +165,7 @@ async function log(event) {
   const what = edited();
   if (what === undefined) return;
   try {
-    for (const interaction of what.history) await edge.interact(JSON.stringify(interaction));
-    const ranking = await edge.rank(JSON.stringify(what.event));
+    const ranking = await edge.rankWith(JSON.stringify(what.event), JSON.stringify(what.history));
     const row = ranking.row;
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", row));
     const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -176,7 +183,7 @@ async function open(surface, channel, trust) {
   const history = JSON.parse(await edge.interactions(madeUp.user));
   const logged = await read(`requests/${encodeURIComponent(surface)}`);
   sources = [{ event: madeUp, history }, ...logged];
-  const name = ({ event }, k) => (k === 0 ? "made up" : `${event.user}, ${new Date(event.ts).toISOString()}`);
+  const name = ({ event }, k) => (k === 0 ? "made up" : `${event.user}, ${when(event.ts)}`);
   $("source").replaceChildren(...sources.map((source, k) => new Option(name(source, k), k)));
   choose(sources[0]);
   // For the console, and whoever drives this page.

@@ -1,6 +1,6 @@
 //! A model's graph as far as rewriting needs it: nodes, constants, inputs and outputs, each with the message it was read from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::wire::{MAX_NESTING, Malformed, Message, Value};
 
@@ -46,7 +46,7 @@ pub(super) struct Port {
 /// What an input or output is.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
-    /// Its sizes, `None` where symbolic; no shape where the file says none.
+    /// Its sizes, `None` where symbolic, which exporters also write as 0 or less; no shape where the file says none.
     Tensor { element: i64, shape: Option<Vec<Option<i64>>> },
     /// A sequence, a map or a sparse tensor.
     Other,
@@ -61,7 +61,8 @@ impl Graph {
         let ports = |number| message.messages(number)?.into_iter().map(Port::read).collect::<Result<Vec<_>, _>>();
         let mut inputs = ports(11)?;
         // Old exporters list constants among the inputs.
-        inputs.retain(|port| constants.iter().all(|c| c.name != port.name));
+        let names: BTreeSet<&String> = constants.iter().map(|c| &c.name).collect();
+        inputs.retain(|port| !names.contains(&port.name));
         Ok(Graph {
             nodes: message.messages(1)?.into_iter().map(Node::read).collect::<Result<_, _>>()?,
             inputs,
@@ -181,13 +182,23 @@ impl Graph {
 
     /// Takes out what a value does not need; gives the operators that are gone.
     pub(super) fn prune(&mut self, value: &str) -> Vec<String> {
-        let mut needed = BTreeSet::from([value.to_owned()]);
+        let mut makers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            node.outputs.iter().for_each(|output| makers.entry(output).or_default().push(at));
+        }
+        let mut needed = BTreeSet::new();
         let mut live = vec![false; self.nodes.len()];
-        while let Some(at) =
-            (0..live.len()).rev().find(|&k| !live[k] && self.nodes[k].outputs.iter().any(|o| needed.contains(o)))
-        {
-            live[at] = true;
-            needed.extend(self.nodes[at].names().cloned());
+        let mut open = vec![value.to_owned()];
+        while let Some(name) = open.pop() {
+            for &at in makers.get(name.as_str()).into_iter().flatten() {
+                if !live[at] {
+                    live[at] = true;
+                    // An empty name stands for an input or output that is left out.
+                    let names = self.nodes[at].names().filter(|name| !name.is_empty() && !needed.contains(*name));
+                    open.extend(names.cloned());
+                }
+            }
+            needed.insert(name);
         }
         let dead =
             self.nodes.iter().zip(&live).filter(|(_, live)| !**live).map(|(node, _)| node.operator.clone()).collect();
@@ -271,11 +282,13 @@ impl Port {
 
 fn shape(tensor: &Message) -> Result<Option<Vec<Option<i64>>>, Malformed> {
     let Some(shape) = tensor.message(2)? else { return Ok(None) };
-    Ok(Some(shape.messages(1)?.iter().map(|size| size.int(1)).collect()))
+    Ok(Some(shape.messages(1)?.iter().map(|size| size.int(1).filter(|size| *size > 0)).collect()))
 }
 
 /// The graphs in an attribute.
 const GRAPHS: [u32; 2] = [6, 11];
+/// What of a graph beside its nodes has a name, and where: constants, inputs and outputs.
+const NAMED: [(u32, u32); 3] = [(5, 8), (11, 1), (12, 1)];
 
 /// Every name that graphs within a node's attributes mention.
 fn inner_names(node: &Message, names: &mut BTreeSet<String>, nesting: usize) -> Result<(), Malformed> {
@@ -289,8 +302,8 @@ fn inner_names(node: &Message, names: &mut BTreeSet<String>, nesting: usize) -> 
                     names.extend(node.texts(1).chain(node.texts(2)));
                     inner_names(&node, names, nesting + 1)?;
                 }
-                for port in graph.messages(12)? {
-                    names.insert(port.text(1));
+                for (field, name) in NAMED {
+                    names.extend(graph.messages(field)?.iter().map(|named| named.text(name)));
                 }
             }
         }
@@ -320,10 +333,12 @@ fn rename_in_node(node: &mut Message, from: &str, to: &str, nesting: usize) -> R
                     rename_in_node(&mut inner, from, to, nesting + 1)?;
                     *bytes = inner.to_bytes();
                 }
-                for bytes in graph.all_mut(12) {
-                    let mut port = Message::read(bytes)?;
-                    port.all_mut(1).for_each(rename);
-                    *bytes = port.to_bytes();
+                for (field, name) in NAMED {
+                    for bytes in graph.all_mut(field) {
+                        let mut named = Message::read(bytes)?;
+                        named.all_mut(name).for_each(rename);
+                        *bytes = named.to_bytes();
+                    }
                 }
                 *bytes = graph.to_bytes();
                 changed = true;
@@ -366,5 +381,5 @@ fn external_constant(graph: &Message) -> Result<Option<String>, Malformed> {
 }
 
 fn is_external(tensor: &Message) -> bool {
-    tensor.all(13).next().is_some() || tensor.int(14) == Some(1)
+    tensor.all(13).next().is_some() || tensor.int(14).is_some_and(|location| location != 0)
 }

@@ -146,6 +146,82 @@ fn a_value_is_renamed_within_graphs_of_attributes_too() {
     assert_eq!(inner.messages(12).unwrap()[0].text(1), "features");
 }
 
+/// A port whose second size is written as a number, whatever it is.
+fn numbered(name: &str, size: i64) -> Message {
+    let sizes = [text(2, "batch"), Message::default().with(1, Value::Varint(size as u64))];
+    let shape = sizes.iter().fold(Message::default(), |shape, size| shape.with_message(1, size));
+    let tensor = Message::default().with(1, Value::Varint(1)).with_message(2, &shape);
+    text(1, name).with_message(2, &Message::default().with_message(1, &tensor))
+}
+
+#[test]
+fn a_size_that_is_no_size_is_symbolic() {
+    for size in [0, -1, i64::MIN] {
+        let nodes = [node("ml.LinearClassifier x -> label probabilities", &[])];
+        let outputs = [port("label", 8, &[-1]), numbered("probabilities", size)];
+        let (graph, canonical) = rewritten(&model(&nodes, &[numbered("x", size)], &outputs), &Wish::default());
+        assert_eq!(graph.ints("column"), Some(vec![-1]), "{size}: the last column");
+        assert!(canonical.changes.contains(&"gave input `x` its width, 3".into()), "{:?}", canonical.changes);
+        let error = refused(&model(&nodes, &[port("x", 1, &[-1, 3, 3])], &outputs), &Wish::default());
+        assert!(error.contains("f32[n, 3, 3]"), "{error}");
+    }
+}
+
+#[test]
+fn names_within_graphs_of_attributes_are_renamed_wherever_they_stand() {
+    // A body with an input and a constant of its own that have the names of the model's ports.
+    let body = Message::default()
+        .with_message(1, &node("Add x score -> y", &[]))
+        .with_message(5, &tensor("score"))
+        .with_message(11, &text(1, "x"))
+        .with_message(12, &text(1, "y"));
+    let attribute = text(1, "body").with_message(6, &body).with(20, Value::Varint(5));
+    let nodes = [node("Loop trips x -> z", &[attribute])];
+    let whole = model(&nodes, &[port("x", 1, &[-1, 3])], &[port("z", 1, &[-1, 1])]);
+    let (graph, _) = rewritten(&more(whole, 5, &tensor("trips")), &Wish::default());
+    let body = graph.nodes[0].attribute("body").unwrap().message(6).unwrap().unwrap();
+    let add = &body.messages(1).unwrap()[0];
+    let inputs: Vec<String> = add.texts(1).collect();
+    // The output takes the name `score`, which the body's constant had.
+    assert_eq!(lines(&graph), ["Loop trips features -> score"]);
+    assert_eq!(inputs, ["features", "score_"]);
+    assert_eq!(body.messages(11).unwrap()[0].text(1), inputs[0]);
+    assert_eq!(body.messages(5).unwrap()[0].text(8), inputs[1]);
+}
+
+#[test]
+fn a_long_chain_takes_no_longer_than_it_is() {
+    let nodes: Vec<Message> = (0..50_000).map(|k| node(&format!("Abs v{k} -> v{}", k + 1), &[])).collect();
+    let chain = model(&nodes, &[port("v0", 1, &[-1, 3])], &[port("v50000", 1, &[-1, 1])]);
+    let started = std::time::Instant::now();
+    let (graph, _) = rewritten(&more(chain, 1, &node("Abs v7 -> nobody", &[])), &Wish::default());
+    assert_eq!(graph.nodes.len(), nodes.len());
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
+#[test]
+fn names_are_printed_short_and_without_what_a_terminal_obeys() {
+    let long = format!("\u{1b}[2J{}", "n".repeat(100_000));
+    let shown = format!("\\u{{1b}}[2J{}…", "n".repeat(76));
+    let x = port(&long, 1, &[-1, 3]);
+    let nodes = [node(&format!("Abs {long} -> y"), &[])];
+    let (_, canonical) = rewritten(&model(&nodes, &[x], &[port("y", 1, &[-1, 1])]), &Wish::default());
+    assert_eq!(canonical.changes[0], format!("renamed input `{shown}` to `features`"));
+    let plain = || port("x", 1, &[-1, 3]);
+    let external = tensor(&long).with(14, Value::Varint(1));
+    for error in [
+        refused(&model(&[], &[port(&long, 11, &[-1, 3])], &[port("y", 1, &[-1, 1])]), &Wish::default()),
+        refused(&model(&[], &[port(&long, 1, &[-1, 4])], &[port("y", 1, &[-1, 1])]), &Wish::default()),
+        refused(&model(&[], &[plain(), port(&long, 1, &[-1, 3])], &[port("y", 1, &[-1, 1])]), &Wish::default()),
+        refused(&model(&[], &[plain()], &[port(&long, 1, &[-1, 1]), port("y", 1, &[-1, 1])]), &Wish::default()),
+        refused(&model(&[], &[plain()], &[port(&long, 7, &[-1, 1])]), &Wish::default()),
+        refused(&model(&[], &[plain()], &[port(&long, 1, &[-1, 1])]), &class(7)),
+        refused(&more(model(&[], &[plain()], &[port("y", 1, &[-1, 1])]), 5, &external), &Wish::default()),
+    ] {
+        assert!(error.contains(&format!("`{shown}`")) && error.len() < 600, "{error}");
+    }
+}
+
 #[test]
 fn a_batch_of_one_size_and_a_width_that_is_not_told_are_set() {
     for (input, output, says) in [
@@ -276,6 +352,12 @@ fn numbers_in_another_file_are_refused_wherever_they_stand() {
     assert!(refused(&more(plain(&[-1, 1]), 1, &constant), &Wish::default()).contains("tensor `value`"));
     let inner = text(1, "body").with_message(6, &Message::default().with_message(5, &external));
     assert!(refused(&more(plain(&[-1, 1]), 1, &node("Loop -> v", &[inner])), &Wish::default()).contains("tensor `w`"));
+    // The location is the default one, which some exporters write.
+    let within = more(plain(&[-1, 1]), 5, &tensor("w").with(14, Value::Varint(0)));
+    rewrite(&within.to_bytes(), WIDTH, &Wish::default()).unwrap();
+    assert!(
+        refused(&more(plain(&[-1, 1]), 5, &tensor("w").with(14, Value::Varint(2))), &Wish::default()).contains("`w`")
+    );
 }
 
 #[test]
