@@ -63,7 +63,7 @@ fn a_rows_score_does_not_depend_on_how_many_are_with_it() {
 fn a_model_whose_rows_are_not_on_their_own_is_refused() {
     let width = i64::from(FEATURES);
     let first = || node("MatMul", &["X", "w"], "first");
-    let weights = || constant("w", &[width, 1], &vec![0.25; FEATURES as usize]);
+    let weights = || constant("w", &[width, 1], &[0.25; FEATURES as usize]);
     let zero = TensorProto { name: "zero".into(), data_type: 7, int64_data: vec![0], ..Default::default() };
     let places: Vec<f32> = (0..64).map(|k| k as f32).collect();
     let model = |last: NodeProto, constant: TensorProto| {
