@@ -102,7 +102,8 @@ fn take_only(explanation: &mut Explanation) -> Result<Explained, HostError> {
     match explanation.requests.pop() {
         Some(e) if answers == 1 => {
             let rows = e.items.len();
-            let whole = [e.scores.len(), e.raw.len()] == [rows; 2] && Some(e.contributions.len()) == rows.checked_mul(slots);
+            let whole =
+                [e.scores.len(), e.raw.len()] == [rows; 2] && Some(e.contributions.len()) == rows.checked_mul(slots);
             if whole { Ok(e) } else { refuse("its lists have different lengths".into()) }
         }
         _ => refuse(format!("{answers} answers to one request")),

@@ -472,7 +472,7 @@ fn a_run_keeps_the_spec_that_it_was_made_with() {
     let (path, run) = (folder.path().join("own.toml"), folder.path().join("run"));
     let text = std::fs::read_to_string(spec("podcasts")).unwrap();
     std::fs::write(&path, &text).unwrap();
-    let edited = |_, _| std::fs::write(&path, "edited meanwhile").unwrap();
+    let edited = |_: u64, _: u64| std::fs::write(&path, "edited meanwhile").unwrap();
     train(&folder.path().join("log"), &path, &Settings::default(), &run, &edited).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "edited meanwhile");
     assert_eq!(std::fs::read_to_string(run.join("spec.toml")).unwrap(), text);

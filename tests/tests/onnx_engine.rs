@@ -63,7 +63,7 @@ fn a_rows_score_does_not_depend_on_how_many_are_with_it() {
 fn a_model_whose_rows_are_not_on_their_own_is_refused() {
     let width = i64::from(FEATURES);
     let first = || node("MatMul", &["X", "w"], "first");
-    let weights = || constant("w", &[width, 1], &vec![0.25; FEATURES as usize]);
+    let weights = || constant("w", &[width, 1], &[0.25; FEATURES as usize]);
     let zero = TensorProto { name: "zero".into(), data_type: 7, int64_data: vec![0], ..Default::default() };
     let places: Vec<f32> = (0..64).map(|k| k as f32).collect();
     let model = |last: NodeProto, constant: TensorProto| {
@@ -76,7 +76,11 @@ fn a_model_whose_rows_are_not_on_their_own_is_refused() {
     let beside = Model::new(width, nodes, vec![weights()], &[("y", &[0, 1])]).to_bytes();
     for (name, model, says) in [
         ("a sum of the rows before", model(node("CumSum", &["first", "zero"], "y"), zero), "its place among the rows"),
-        ("a number for each row", model(node("Add", &["first", "p"], "y"), constant("p", &[64, 1], &places)), "its place"),
+        (
+            "a number for each row",
+            model(node("Add", &["first", "p"], "y"), constant("p", &[64, 1], &places)),
+            "its place",
+        ),
         ("the difference to the largest", beside, "the rows beside it"),
     ] {
         match guest(trainer::ENGINE_ONNX, &model) {

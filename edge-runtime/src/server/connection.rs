@@ -160,11 +160,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         this.wrote(wrote, context)
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context,
-        slices: &[IoSlice],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context, slices: &[IoSlice]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let wrote = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
         this.wrote(wrote, context)

@@ -355,7 +355,9 @@ fn numbers_in_another_file_are_refused_wherever_they_stand() {
     // The location is the default one, which some exporters write.
     let within = more(plain(&[-1, 1]), 5, &tensor("w").with(14, Value::Varint(0)));
     rewrite(&within.to_bytes(), WIDTH, &Wish::default()).unwrap();
-    assert!(refused(&more(plain(&[-1, 1]), 5, &tensor("w").with(14, Value::Varint(2))), &Wish::default()).contains("`w`"));
+    assert!(
+        refused(&more(plain(&[-1, 1]), 5, &tensor("w").with(14, Value::Varint(2))), &Wish::default()).contains("`w`")
+    );
 }
 
 #[test]
