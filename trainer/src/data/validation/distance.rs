@@ -170,6 +170,8 @@ mod tests {
         let a = BTreeMap::from([("x", 3.0), ("y", 1.0)]);
         let b = BTreeMap::from([("x", 1.0), ("z", 1.0)]);
         assert_eq!(l_infinity(&a, &b), Farthest { distance: 0.5, value: "z".into() });
+        let (p, q) = (BTreeMap::from([("p", 1.0)]), BTreeMap::from([("q", 1.0)]));
+        assert_eq!(l_infinity(&p, &q), Farthest { distance: 1.0, value: "q".into() });
         assert_eq!(normalized_abs_difference(&a, &b), Farthest { distance: 3.0 / 6.0 - 1.0 / 6.0, value: "x".into() });
         assert_eq!(jensen_shannon_of_strings(&a, &a), Some(0.0));
         assert_eq!(jensen_shannon_of_strings(&BTreeMap::from([("x", 1.0)]), &BTreeMap::from([("y", 9.0)])), Some(1.0));
