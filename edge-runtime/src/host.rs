@@ -176,7 +176,8 @@ impl Host {
         let failed = |e: wasmtime::Error| HostError::Compile { reason: format!("{e:#}") };
         let engine = Engine::new(&pooling()).or_else(|_| Engine::new(&on_demand())).map_err(failed)?;
         let quick = Quick::new().map(Arc::new);
-        let clocks: Vec<_> = std::iter::once(&engine).chain(quick.as_ref().map(|q| &q.engine)).map(Engine::weak).collect();
+        let clocks: Vec<_> =
+            std::iter::once(&engine).chain(quick.as_ref().map(|q| &q.engine)).map(Engine::weak).collect();
         std::thread::Builder::new()
             .name("hearth-deadlines".into())
             .spawn(move || {
@@ -290,12 +291,8 @@ impl Guest {
     /// An engine that is refused, or parts that the engine refuses.
     pub fn new(host: &Host, wasm: &[u8], load: &Load, limits: Limits) -> Result<Guest, HostError> {
         let load = codec::encode(load);
-        let guest = |image| Guest {
-            host: host.clone(),
-            image: Arc::new(RwLock::new(image)),
-            limits,
-            idle: Mutex::default(),
-        };
+        let guest =
+            |image| Guest { host: host.clone(), image: Arc::new(RwLock::new(image)), limits, idle: Mutex::default() };
         match host.load_at_once(wasm, &load, &limits)? {
             None => Ok(guest(host.load(wasm, &load, &limits)?)),
             Some(image) => {

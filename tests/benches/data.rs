@@ -69,7 +69,9 @@ fn peer(folder: &Path) {
         let schema = infer(statistics.whole().expect("all rows are a slice"));
         validate(&schema, &statistics, &Against { previous: Some(&statistics), ..Against::default() });
     });
-    println!("{rows} rows x 40 features: TFDV {theirs:.2} s, with the rows in memory; Hearth {ours:.3} s, from the file");
+    println!(
+        "{rows} rows x 40 features: TFDV {theirs:.2} s, with the rows in memory; Hearth {ours:.3} s, from the file"
+    );
     println!("  {:.0} times faster", theirs / ours);
 }
 

@@ -233,7 +233,17 @@ fn ids(entries: &[Entry]) -> Acknowledged {
 }
 
 fn uploading(url: &str) -> Vec<String> {
-    let more = ["--collector", url, "--collector-token-file", "token", "--plain-user-ids", "--upload-ms", "20", "--sync-ms", "10"];
+    let more = [
+        "--collector",
+        url,
+        "--collector-token-file",
+        "token",
+        "--plain-user-ids",
+        "--upload-ms",
+        "20",
+        "--sync-ms",
+        "10",
+    ];
     let small = ["--upload-bytes", "65536", "--spool-bytes", "67108864"];
     more.iter().chain(&small).map(ToString::to_string).collect()
 }

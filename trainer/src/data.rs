@@ -6,8 +6,8 @@
 //! What is in the data is said by its [`statistics`], what should be by a [`schema`], and whether it is by [`validation`].
 
 pub mod build;
-pub mod compare;
 pub mod collected;
+pub mod compare;
 pub mod edge_log;
 pub mod feature_log;
 pub mod forget;
@@ -25,5 +25,5 @@ pub mod tables;
 mod taxi;
 pub mod validation;
 pub mod vectors;
-mod whole_file;
 pub mod warehouse;
+mod whole_file;

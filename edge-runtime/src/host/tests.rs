@@ -68,7 +68,13 @@ pub(crate) fn at(ptr: i64, len: usize) -> Instruction<'static> {
 }
 
 fn limits() -> Limits {
-    Limits { memory_bytes: 4 << 20, call: Duration::from_millis(50), load: Duration::from_secs(5), keep: true, at_once: false }
+    Limits {
+        memory_bytes: 4 << 20,
+        call: Duration::from_millis(50),
+        load: Duration::from_secs(5),
+        keep: true,
+        at_once: false,
+    }
 }
 
 fn start(wasm: &[u8]) -> Result<Guest, HostError> {
@@ -99,7 +105,8 @@ fn a_guest_that_behaves_is_heard_and_used_again() {
 fn a_guest_that_starts_at_once_goes_on_with_better_code() {
     let reply = codec::encode(&Reply::Ok(Floats(vec![1.5, f32::from_bits(0x7fc0_0001)])));
     // Bytes that no other test has compiled in this process.
-    let wasm = guest(1, &reply, &[Instruction::Nop, Instruction::Nop, Instruction::Nop, at(REPLY.into(), reply.len())], false);
+    let wasm =
+        guest(1, &reply, &[Instruction::Nop, Instruction::Nop, Instruction::Nop, at(REPLY.into(), reply.len())], false);
     let load = Load { encoder: Vec::new(), policy: Vec::new(), tables: Vec::new(), model: Vec::new() };
     let limits = Limits { keep: false, at_once: true, ..limits() };
     let host = Host::shared().unwrap();

@@ -138,5 +138,11 @@ fn host() -> &'static Host {
 }
 
 fn limits() -> Limits {
-    Limits { memory_bytes: 256 << 20, call: Duration::from_secs(2), load: Duration::from_secs(2), keep: true, at_once: false }
+    Limits {
+        memory_bytes: 256 << 20,
+        call: Duration::from_secs(2),
+        load: Duration::from_secs(2),
+        keep: true,
+        at_once: false,
+    }
 }

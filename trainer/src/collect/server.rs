@@ -183,7 +183,9 @@ impl IntoResponse for ServerError {
                 format!("a batch has at most {most} bytes as it is sent; send smaller ones")
             }
             ServerError::Body(BodyError::Broken(reason), _) => reason,
-            ServerError::Body(BodyError::TooSlow, _) => format!("the body did not come within {} s", PATIENCE.as_secs()),
+            ServerError::Body(BodyError::TooSlow, _) => {
+                format!("the body did not come within {} s", PATIENCE.as_secs())
+            }
             ServerError::Header(name) => format!("send the header `{name}`"),
             ServerError::Encoding => "send a segment of a spool with `Content-Encoding: zstd`".into(),
             ServerError::Accept(error) => error.to_string(),

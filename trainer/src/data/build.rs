@@ -152,7 +152,9 @@ pub enum BuildError {
         source: parquet::errors::ParquetError,
     },
     /// No rows at all.
-    #[error("the log has no rows of surface `{surface}`; pass a LOG folder of this surface, as `trainer replay` writes it")]
+    #[error(
+        "the log has no rows of surface `{surface}`; pass a LOG folder of this surface, as `trainer replay` writes it"
+    )]
     Empty {
         /// The surface.
         surface: String,

@@ -161,9 +161,10 @@ impl Side {
         let schema = feature_log::schema(&feature_log::open(&file)?.encoder);
         let rows = query::parquet(session, &[file], Some(&schema)).await?;
         session.register_table(table, rows.into_view()).map_err(QueryError::doing("cannot read the log"))?;
-        let features = schema.fields().iter().filter_map(|field| {
-            Some((field.name().strip_prefix(VALUE_PREFIX)?.to_owned(), field.data_type().clone()))
-        });
+        let features = schema
+            .fields()
+            .iter()
+            .filter_map(|field| Some((field.name().strip_prefix(VALUE_PREFIX)?.to_owned(), field.data_type().clone())));
         Ok(Side { features: features.collect() })
     }
 }
@@ -198,9 +199,7 @@ fn joined(features: &[(String, DataType)]) -> String {
             columns.push(format!("avg({term}) FILTER (WHERE {present}) AS smape_{k}"));
             let differ = format!("FILTER (WHERE {present} AND {l} <> {r})");
             for (what, share) in [("median", "0.5"), ("p90", "0.9")] {
-                columns.push(format!(
-                    "approx_percentile_cont(abs({l} - {r}), {share}) {differ} AS {what}_{k}"
-                ));
+                columns.push(format!("approx_percentile_cont(abs({l} - {r}), {share}) {differ} AS {what}_{k}"));
             }
             columns.push(format!("max(abs({l} - {r})) {differ} AS largest_{k}"));
         }

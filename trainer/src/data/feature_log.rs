@@ -300,10 +300,7 @@ pub(super) fn schema(encoder: &Encoder) -> SchemaRef {
 /// How files that carry an encoder are written.
 pub(super) fn properties(encoder: &Encoder) -> WriterProperties {
     let encoder = KeyValue::new(ENCODER_KEY.to_owned(), hex(&encoder.to_bytes()));
-    WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .set_key_value_metadata(Some(vec![encoder]))
-        .build()
+    WriterProperties::builder().set_compression(Compression::SNAPPY).set_key_value_metadata(Some(vec![encoder])).build()
 }
 
 fn kinds(encoder: &Encoder) -> Vec<Kind> {
@@ -541,7 +538,9 @@ fn value_column(array: &ArrayRef, kind: Kind) -> Option<Column> {
 /// The first cell of a column of whole numbers.
 pub(super) fn whole_number(column: &ArrayRef) -> Option<i64> {
     let cell = match column.data_type() {
-        DataType::UInt64 => column.as_primitive::<UInt64Type>().iter().next()?.map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
+        DataType::UInt64 => {
+            column.as_primitive::<UInt64Type>().iter().next()?.map(|n| i64::try_from(n).unwrap_or(i64::MAX))
+        }
         DataType::Int64 => column.as_primitive::<Int64Type>().iter().next()?,
         _ => None,
     };

@@ -74,7 +74,8 @@ pub enum ForgetError {
     },
 }
 
-/// Forgets users in a store; names the models of a registry that were trained on their rows.
+/// Forgets users in a store, at a time in milliseconds since the epoch; names the models of a registry that were
+/// trained on their rows.
 ///
 /// # Errors
 /// A store or registry that fails; what is not committed is as it was, and forgetting again goes on.
@@ -82,6 +83,7 @@ pub async fn forget(
     objects: &Objects,
     users: &BTreeSet<String>,
     registry: Option<&Registry>,
+    at: i64,
 ) -> Result<Forgotten, ForgetError> {
     let mut log = Log::open(objects.clone()).await?;
     loop {
@@ -99,7 +101,7 @@ pub async fn forget(
         let commit = Commit {
             format: log::FORMAT,
             sequence: 0,
-            at: edge_runtime::runtime::now_ms(),
+            at,
             batches: Vec::new(),
             added: change.added,
             removed: change.removed.clone(),

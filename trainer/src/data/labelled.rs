@@ -59,7 +59,9 @@ pub enum LabelledError {
     #[error(transparent)]
     Dataset(#[from] BuildError),
     /// A dataset with other labels.
-    #[error("{folder} was labelled with another window or touch than the spec's [label]; build it again with this spec")]
+    #[error(
+        "{folder} was labelled with another window or touch than the spec's [label]; build it again with this spec"
+    )]
     OtherLabels {
         /// The DATASET folder.
         folder: PathBuf,

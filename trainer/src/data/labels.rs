@@ -67,8 +67,7 @@ impl<'e> Labels<'e> {
                     if !label.assume_shown {
                         continue;
                     }
-                    let touch =
-                        Touched { order, surface: &request.surface, request: &request.id, asked: request.ts };
+                    let touch = Touched { order, surface: &request.surface, request: &request.id, asked: request.ts };
                     for candidate in &request.candidates {
                         touched.entry((&request.user, &candidate.item)).and_modify(|all| add(all, touch, label.touch));
                     }

@@ -78,7 +78,9 @@ pub fn session(resources: &Resources) -> Result<SessionContext, QueryError> {
     let named = NonZeroUsize::MIN.saturating_add(4);
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(memory), named)))
-        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill).with_max_temp_directory_size(u64::MAX))
+        .with_disk_manager_builder(
+            DiskManagerBuilder::default().with_mode(spill).with_max_temp_directory_size(u64::MAX),
+        )
         .build_arc()
         .map_err(QueryError::doing("cannot start a query"))?;
     let mut config = SessionConfig::new().with_target_partitions(threads).with_batch_size(batch_rows(memory, threads));

@@ -61,7 +61,16 @@ fn print(comparison: &Comparison) {
         std::iter::once(f.name.clone()).chain(counts).chain([smape, median, p90, largest]).collect()
     });
     let header = [
-        "feature", "equal", "both missing", "left only", "right only", "different", "SMAPE %", "median", "90 %", "largest",
+        "feature",
+        "equal",
+        "both missing",
+        "left only",
+        "right only",
+        "different",
+        "SMAPE %",
+        "median",
+        "90 %",
+        "largest",
     ];
     say!("{}", terminal::table(&header, rows));
     say!(

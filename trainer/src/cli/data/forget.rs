@@ -8,6 +8,7 @@ use edge_runtime::registry::Registry;
 
 use crate::cli::terminal::say;
 use crate::cli::{Run, terminal};
+use crate::collect::now_ms;
 use crate::data::forget::{self, Forgotten};
 use crate::data::warehouse::Objects;
 
@@ -40,7 +41,7 @@ impl Run for Forget {
         let users: BTreeSet<String> = self.ids.into_iter().collect();
         let bar = terminal::spinner("looking through the store");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let forgotten = runtime.block_on(forget::forget(&objects, &users, registry.as_ref()))?;
+        let forgotten = runtime.block_on(forget::forget(&objects, &users, registry.as_ref(), now_ms()))?;
         bar.finish_and_clear();
         if self.json {
             return terminal::print_json(&forgotten);
@@ -64,7 +65,11 @@ fn print(forgotten: &Forgotten, looked: bool) {
         say!("\n{} batches wait to be compacted; forget again when the collector has done it", forgotten.waiting);
     }
     for model in &forgotten.models {
-        say!("\n{} bundle {} was trained while these rows were there; train again and publish", model.surface, model.bundle);
+        say!(
+            "\n{} bundle {} was trained while these rows were there; train again and publish",
+            model.surface,
+            model.bundle
+        );
     }
     if !looked {
         say!("\npass --registry to name the models that were trained on these rows");

@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn days_have_their_dates() {
-        let cases = [(0, "1970-01-01"), (-1, "1969-12-31"), (11_016, "2000-02-29"), (i64::MAX, "day9223372036854775807")];
+        let cases =
+            [(0, "1970-01-01"), (-1, "1969-12-31"), (11_016, "2000-02-29"), (i64::MAX, "day9223372036854775807")];
         for (day, expected) in cases {
             assert_eq!(date(day), expected);
         }

@@ -20,24 +20,32 @@ pub fn register(session: &SessionContext) {
 fn shown() -> ScalarUDF {
     let element = DataType::Struct(fields());
     let list = DataType::List(Arc::new(Field::new_list_field(element, true)));
-    create_udf("shown", vec![DataType::Utf8], list, Volatility::Immutable, Arc::new(|arguments| {
-        let arrays = ColumnarValue::values_to_arrays(arguments)?;
-        let texts = arrays.first().and_then(|a| a.as_string_opt::<i32>());
-        let texts = texts.ok_or_else(|| DataFusionError::Execution("shown() takes one text".into()))?;
-        let mut list = ListBuilder::new(StructBuilder::from_fields(fields(), texts.len()));
-        for text in texts {
-            let shown: Vec<Shown> = match text {
-                Some(json) => serde_json::from_str(json).map_err(|e| DataFusionError::Execution(format!("an impression's `shown` is not what it should be: {e}")))?,
-                None => Vec::new(),
-            };
-            for shown in shown {
-                append(list.values(), &shown)
-                    .ok_or_else(|| DataFusionError::Internal("the columns of shown() have other types".into()))?;
+    create_udf(
+        "shown",
+        vec![DataType::Utf8],
+        list,
+        Volatility::Immutable,
+        Arc::new(|arguments| {
+            let arrays = ColumnarValue::values_to_arrays(arguments)?;
+            let texts = arrays.first().and_then(|a| a.as_string_opt::<i32>());
+            let texts = texts.ok_or_else(|| DataFusionError::Execution("shown() takes one text".into()))?;
+            let mut list = ListBuilder::new(StructBuilder::from_fields(fields(), texts.len()));
+            for text in texts {
+                let shown: Vec<Shown> = match text {
+                    Some(json) => serde_json::from_str(json).map_err(|e| {
+                        DataFusionError::Execution(format!("an impression's `shown` is not what it should be: {e}"))
+                    })?,
+                    None => Vec::new(),
+                };
+                for shown in shown {
+                    append(list.values(), &shown)
+                        .ok_or_else(|| DataFusionError::Internal("the columns of shown() have other types".into()))?;
+                }
+                list.append(true);
             }
-            list.append(true);
-        }
-        Ok(ColumnarValue::Array(Arc::new(list.finish()) as ArrayRef))
-    }))
+            Ok(ColumnarValue::Array(Arc::new(list.finish()) as ArrayRef))
+        }),
+    )
 }
 
 fn fields() -> Fields {

@@ -95,11 +95,8 @@ pub(super) async fn register(
         let schema = feature_log::schema(&group.encoder);
         let table = query::parquet(session, &group.files, Some(&schema)).await?;
         register_as(session, &group.table, table)?;
-        let counted = format!(
-            "SELECT count(*), max(arrived) FROM {} WHERE surface = {}",
-            group.table,
-            quoted(spec.surface())
-        );
+        let counted =
+            format!("SELECT count(*), max(arrived) FROM {} WHERE surface = {}", group.table, quoted(spec.surface()));
         let [rows, newest] = two_numbers(session, &counted).await?;
         (group.rows, group.newest) = (rows.unwrap_or(0) as u64, newest.unwrap_or(i64::MIN));
     }
@@ -108,9 +105,8 @@ pub(super) async fn register(
     let newest = groups.iter().filter(|g| g.rows > 0).max_by_key(|g| g.newest).ok_or_else(empty)?;
     let columns = columns(&newest.encoder);
     let (same, other): (Vec<&Group>, Vec<&Group>) = groups.iter().partition(|g| covers(&g.encoder, &newest.encoder));
-    let whole = same.iter().map(|g| {
-        format!("SELECT {columns} FROM {} WHERE surface = {}", g.table, quoted(spec.surface()))
-    });
+    let whole =
+        same.iter().map(|g| format!("SELECT {columns} FROM {} WHERE surface = {}", g.table, quoted(spec.surface())));
     view(session, "surface_rows", &whole.collect::<Vec<_>>().join(" UNION ALL ")).await?;
     let events = query::parquet(session, &input.events, None).await?;
     register_as(session, "events", events)?;
@@ -120,7 +116,7 @@ pub(super) async fn register(
         encoder: newest.encoder.clone(),
         other_encoder: other.iter().map(|g| g.rows).sum(),
         end: end.unwrap_or(i64::MIN),
-            })
+    })
 }
 
 fn groups(input: &Input) -> Result<Vec<Group>, BuildError> {
@@ -155,11 +151,7 @@ fn columns(encoder: &Encoder) -> String {
     schema.fields().iter().map(|field| column(field.name())).collect::<Vec<_>>().join(", ")
 }
 
-fn register_as(
-    session: &SessionContext,
-    name: &str,
-    table: DataFrame,
-) -> Result<(), BuildError> {
+fn register_as(session: &SessionContext, name: &str, table: DataFrame) -> Result<(), BuildError> {
     session.register_table(name, table.into_view()).map_err(QueryError::doing("cannot read the log"))?;
     Ok(())
 }

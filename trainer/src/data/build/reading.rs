@@ -37,7 +37,8 @@ impl Dataset {
         let path = folder.join(DESCRIPTION);
         let text = std::fs::read(&path).map_err(|source| BuildError::Io { path: path.clone(), source })?;
         let format = |reason| BuildError::Format { path: path.clone(), reason };
-        let report: Report = serde_json::from_slice(&text).map_err(|e| format(format!("{e}; build the dataset again")))?;
+        let report: Report =
+            serde_json::from_slice(&text).map_err(|e| format(format!("{e}; build the dataset again")))?;
         if report.format != FORMAT {
             return Err(format(format!("format {} is not {FORMAT}; build the dataset again", report.format)));
         }

@@ -36,8 +36,7 @@ async fn store(objects: &Objects, log: &FeatureLog, events: &[Event], aside: Opt
         objects.create(&file.path, bytes.into()).await.unwrap();
     }
     objects.create("quarantine/d/one.json", b"{}\n".to_vec().into()).await.unwrap();
-    let commit =
-        Commit { format: log::FORMAT, sequence: 0, at: 0, batches: Vec::new(), added, removed: Vec::new() };
+    let commit = Commit { format: log::FORMAT, sequence: 0, at: 0, batches: Vec::new(), added, removed: Vec::new() };
     assert!(Log::open(objects.clone()).await.unwrap().commit(commit).await.unwrap());
 }
 
@@ -58,9 +57,8 @@ async fn nothing_of_a_forgotten_user_is_left_and_all_of_the_others() {
     store(&objects, &log, &events, Some(&aside)).await;
 
     let users = BTreeSet::from([user.clone()]);
-    let forgotten = forget(&objects, &users, None).await.unwrap();
-    let requests: BTreeSet<String> =
-        log.records.iter().filter(|r| r.user == user).map(|r| r.request.clone()).collect();
+    let forgotten = forget(&objects, &users, None, 0).await.unwrap();
+    let requests: BTreeSet<String> = log.records.iter().filter(|r| r.user == user).map(|r| r.request.clone()).collect();
     assert_eq!(forgotten.requests, requests.len() as u64);
     assert!(forgotten.impressions > 0 && forgotten.interactions > 0, "{forgotten:?}");
     assert_eq!((forgotten.put_aside, forgotten.files, forgotten.waiting), (1, 3, 0));
@@ -88,5 +86,5 @@ async fn nothing_of_a_forgotten_user_is_left_and_all_of_the_others() {
         assert!(there.iter().all(|(object, _)| after.files().any(|file| file.path == *object)), "{there:?}");
     }
     // Again there is nothing to do.
-    assert_eq!(forget(&objects, &users, None).await.unwrap(), Forgotten::default());
+    assert_eq!(forget(&objects, &users, None, 0).await.unwrap(), Forgotten::default());
 }
