@@ -474,7 +474,7 @@ async fn what_is_not_as_an_edge_logs_it_is_put_aside_with_the_reason() {
         ("wrong_day", altered(10, &|r| r.ts = i64::MAX)),
         ("wrong_day", altered(10, &|r| r.ts = now_ms() + 2 * 86_400_000)),
         ("wrong_day", altered(10, &|r| r.ts = -1)),
-        ("wrong_day", play(i64::MIN + 1, "play")),
+        ("wrong_day", play(-1, "play")),
         ("malformed_event", play(now_ms(), "")),
         ("malformed_event", Entry::Impression("{".into())),
     ];
@@ -575,7 +575,7 @@ async fn a_spool_that_is_full_drops_the_oldest_and_says_so() {
     let folder = published();
     let folder = folder.path();
     // Nobody listens there; the smallest bound.
-    let more = ["--collector", "http://127.0.0.1:1", "--collector-token-file", "token", "--spool-bytes", "1048576"];
+    let more = ["--collector", "http://127.0.0.1:1", "--collector-token-file", "token", "--plain-user-ids", "--spool-bytes", "1048576"];
     let edge = Arc::new(Edge::start(folder, &more));
     let (known, count) = (Arc::new(Mutex::new(Acknowledged::default())), Arc::new(AtomicU64::new(0)));
     let stop = Arc::new(AtomicBool::new(false));

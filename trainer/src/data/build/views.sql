@@ -1,6 +1,6 @@
 -- What is known of requests, impressions and interactions.
 -- Tables: `rows` (logged candidates of any surface), `events`, `grades` (action, grade).
--- Settings: {window} is the label's, in milliseconds; {touch} is DESC for the last touch and ASC for the first;
+-- Settings: {window} is the label's, in milliseconds, {touch} is DESC for the last touch and ASC for the first,
 -- {assumed} adds candidates that count as shown without an impression.
 
 CREATE VIEW asked AS
