@@ -537,14 +537,13 @@ fn value_column(array: &ArrayRef, kind: Kind) -> Option<Column> {
 
 /// The first cell of a column of whole numbers.
 pub(super) fn whole_number(column: &ArrayRef) -> Option<i64> {
-    let cell = match column.data_type() {
+    match column.data_type() {
         DataType::UInt64 => {
             column.as_primitive::<UInt64Type>().iter().next()?.map(|n| i64::try_from(n).unwrap_or(i64::MAX))
         }
         DataType::Int64 => column.as_primitive::<Int64Type>().iter().next()?,
         _ => None,
-    };
-    cell
+    }
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
