@@ -575,7 +575,15 @@ async fn a_spool_that_is_full_drops_the_oldest_and_says_so() {
     let folder = published();
     let folder = folder.path();
     // Nobody listens there; the smallest bound.
-    let more = ["--collector", "http://127.0.0.1:1", "--collector-token-file", "token", "--plain-user-ids", "--spool-bytes", "1048576"];
+    let more = [
+        "--collector",
+        "http://127.0.0.1:1",
+        "--collector-token-file",
+        "token",
+        "--plain-user-ids",
+        "--spool-bytes",
+        "1048576",
+    ];
     let edge = Arc::new(Edge::start(folder, &more));
     let (known, count) = (Arc::new(Mutex::new(Acknowledged::default())), Arc::new(AtomicU64::new(0)));
     let stop = Arc::new(AtomicBool::new(false));

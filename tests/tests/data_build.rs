@@ -91,8 +91,13 @@ fn labels_are_those_made_in_memory() {
         for (touch, assume_shown) in [(Touch::Last, false), (Touch::First, false), (Touch::Last, true)] {
             (spec.label.touch, spec.label.assume_shown) = (touch, assume_shown);
             let out = folder.path().join("dataset");
-            let report =
-                build::build(&Input::folders(&[from.clone()], spec.surface()).unwrap(), &spec, &small(), &out).unwrap();
+            let report = build::build(
+                &Input::folders(std::slice::from_ref(&from), spec.surface()).unwrap(),
+                &spec,
+                &small(),
+                &out,
+            )
+            .unwrap();
             let labels = Labels::new(&spec.label, &data.events);
             let expected: Vec<_> = log.records.iter().map(|r| labels.grades(&r.request, r.ts, &r.rows.items)).collect();
             let built = Dataset::read(&out).unwrap();
