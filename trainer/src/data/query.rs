@@ -27,6 +27,9 @@ pub struct Resources {
 /// The least memory that a query is given: below it sorts cannot merge what they spilled.
 pub const LEAST_MEMORY: usize = 16 << 20;
 
+/// The memory that another part of a query asks for.
+const PART_MEMORY: usize = 64 << 20;
+
 impl Default for Resources {
     fn default() -> Self {
         Resources { memory_bytes: 2 << 30, spill: None, threads: None }
@@ -70,7 +73,8 @@ pub fn session(resources: &Resources) -> Result<SessionContext, QueryError> {
         return Err(QueryError::Memory { got: memory });
     }
     let threads = resources.threads.or_else(|| std::thread::available_parallelism().ok().map(NonZeroUsize::get));
-    let threads = threads.unwrap_or(1).max(1);
+    // A query has a dozen sorts, each of them once a part; where memory is scarce it has fewer parts.
+    let threads = threads.unwrap_or(1).min(memory / PART_MEMORY).max(1);
     let spill = match &resources.spill {
         Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
         None => DiskManagerMode::OsTmpDirectory,
@@ -88,7 +92,7 @@ pub fn session(resources: &Resources) -> Result<SessionContext, QueryError> {
     // Joins that spill, columns of the types that logs are written in, and room to merge with little memory.
     options.optimizer.prefer_hash_join = false;
     options.execution.parquet.schema_force_view_types = false;
-    options.execution.sort_spill_reservation_bytes = (memory / (8 * threads)).min(10 << 20);
+    options.execution.sort_spill_reservation_bytes = (memory / (32 * threads)).min(10 << 20);
     options.execution.sort_in_place_threshold_bytes = (memory / (32 * threads)).min(1 << 20);
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
