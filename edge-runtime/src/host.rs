@@ -224,8 +224,13 @@ impl Host {
     }
 
     /// A bundle's image on code that is made at once; `None` where better code is there, or none can be made at once.
-    fn load_at_once(&self, wasm: &[u8], load: &[u8], limits: &Limits) -> Result<Option<Image>, HostError> {
-        let digest = Digest::of(wasm);
+    fn load_at_once(
+        &self,
+        wasm: &[u8],
+        digest: Digest,
+        load: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<Image>, HostError> {
         let Some(quick) = self.quick.as_ref().filter(|_| limits.at_once && self.compiled(digest).is_none()) else {
             return Ok(None);
         };
@@ -234,8 +239,7 @@ impl Host {
     }
 
     /// A bundle's image, unless it was loaded before.
-    fn load(&self, wasm: &[u8], load: &[u8], limits: &Limits) -> Result<Image, HostError> {
-        let digest = Digest::of(wasm);
+    fn load(&self, wasm: &[u8], digest: Digest, load: &[u8], limits: &Limits) -> Result<Image, HostError> {
         let code = self.compile(wasm, digest)?;
         let Some(cache) = &self.cache else { return code.load(load, limits) };
         let loaded = Digest::of(&[&digest.as_bytes()[..], Digest::of(load).as_bytes()].concat());
@@ -290,24 +294,26 @@ impl Guest {
     /// # Errors
     /// An engine that is refused, or parts that the engine refuses.
     pub fn new(host: &Host, wasm: &[u8], load: &Load, limits: Limits) -> Result<Guest, HostError> {
-        let load = codec::encode(load);
-        let guest =
-            |image| Guest { host: host.clone(), image: Arc::new(RwLock::new(image)), limits, idle: Mutex::default() };
-        match host.load_at_once(wasm, &load, &limits)? {
-            None => Ok(guest(host.load(wasm, &load, &limits)?)),
-            Some(image) => {
-                let guest = guest(image);
-                guest.improve(wasm.to_vec(), load)?;
-                Ok(guest)
-            }
+        let (digest, load) = (Digest::of(wasm), codec::encode(load));
+        let provisional = host.load_at_once(wasm, digest, &load, &limits)?;
+        let is_provisional = provisional.is_some();
+        let image = match provisional {
+            Some(image) => image,
+            None => host.load(wasm, digest, &load, &limits)?,
+        };
+        let image = Arc::new(RwLock::new(image));
+        let guest = Guest { host: host.clone(), image, limits, idle: Mutex::default() };
+        if is_provisional {
+            guest.improve(wasm.to_vec(), digest, load);
         }
+        Ok(guest)
     }
 
     /// Makes better code on a thread of its own, and goes on with it once it is there.
-    fn improve(&self, wasm: Vec<u8>, load: Vec<u8>) -> Result<(), HostError> {
+    fn improve(&self, wasm: Vec<u8>, digest: Digest, load: Vec<u8>) {
         let (host, limits, image) = (self.host.clone(), self.limits, Arc::downgrade(&self.image));
         let improve = move || {
-            let better = host.load(&wasm, &load, &limits);
+            let better = host.load(&wasm, digest, &load, &limits);
             if let (Some(image), Ok(better)) = (image.upgrade(), &better) {
                 *image.write().unwrap_or_else(PoisonError::into_inner) = better.clone();
             }
@@ -318,8 +324,9 @@ impl Guest {
                 tracing::error!(%error, "an engine cannot be compiled for speed; it goes on as it started");
             }
         };
-        let thread = std::thread::Builder::new().name("hearth-compiler".into()).spawn(improve);
-        thread.map(drop).map_err(|e| HostError::Compile { reason: e.to_string() })
+        if let Err(error) = std::thread::Builder::new().name("hearth-compiler".into()).spawn(improve) {
+            tracing::error!(%error, "no thread to compile an engine for speed on; it goes on as it started");
+        }
     }
 
     /// Whether the guest still runs on code that was made at once.

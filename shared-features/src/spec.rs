@@ -39,7 +39,7 @@ pub struct FeatureSpec {
 }
 
 /// How rows are labelled: the highest grade of the interactions with the item within `window` after the request.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Label {
     /// Grade by action; other actions do not count.

@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod cases;
+pub mod client;
 pub mod collector;
 pub mod edge;
 pub mod faulty;

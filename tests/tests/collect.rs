@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use edge_runtime::host::Limits;
 use edge_runtime::runtime::{Keep, Runtime, Settings as EdgeSettings};
 use edge_runtime::spool::{self, Entry};
+use hearth_tests::client::{Acknowledged, client, now_ms};
 use hearth_tests::collector::{Collector as Process, TOKEN, free_address, tokens};
 use hearth_tests::edge::Edge;
 use hearth_tests::faulty::Faulty;
@@ -30,18 +31,6 @@ const CLIENTS: u64 = 4;
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the edge has acknowledged.
-#[derive(Default)]
-struct Acknowledged {
-    requests: BTreeSet<String>,
-    impressions: BTreeSet<String>,
-    interactions: BTreeSet<String>,
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
-}
-
 /// Rounds of a loss test: `HEARTH_LOSS_ROUNDS`, or a few.
 fn rounds() -> u64 {
     std::env::var("HEARTH_LOSS_ROUNDS").ok().map_or(4, |rounds| rounds.parse().expect("HEARTH_LOSS_ROUNDS is a number"))
@@ -52,44 +41,6 @@ fn seed() -> String {
     let seed = std::env::var("HEARTH_LOSS_SEED").unwrap_or_else(|_| now_ms().to_string());
     println!("HEARTH_LOSS_SEED={seed}");
     seed
-}
-
-/// Ranks, shows and plays until it is stopped; some events are sent twice, as clients do.
-async fn client(
-    edge: Arc<Edge>,
-    name: String,
-    known: Arc<Mutex<Acknowledged>>,
-    count: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-) {
-    let mut k = 0u64;
-    while !stop.load(Ordering::Relaxed) {
-        k += 1;
-        let user = format!("user-{}", k % 7);
-        let request = format!("r-{name}-{k}");
-        let body = json!({
-            "id": request, "user": user, "attributes": { "country": "us" }, "context": { "device": "car" },
-            "candidates": (0..12).map(|i| json!({ "item": format!("show-{i:04}") })).collect::<Vec<_>>(),
-        });
-        let Some((200, answer)) = edge.post("/v1/podcasts/rank", &body).await else { continue };
-        known.lock().await.requests.insert(request.clone());
-        let items = answer["items"].as_array().unwrap().iter();
-        let shown: Vec<Value> = items.map(|i| json!({ "item": i["item"], "position": i["position"] })).collect();
-        let impression = json!({ "id": format!("m-{name}-{k}"), "ts": now_ms(), "request": request, "shown": shown });
-        let interaction = json!({
-            "id": format!("i-{name}-{k}"), "ts": now_ms(), "user": user, "item": shown[0]["item"], "action": "play",
-            "surface": "podcasts", "request": request,
-        });
-        for _ in 0..1 + k % 2 {
-            if let Some((202, _)) = edge.post("/v1/impressions", &impression).await {
-                known.lock().await.impressions.insert(format!("m-{name}-{k}"));
-            }
-            if let Some((202, _)) = edge.post("/v1/interactions", &json!([interaction])).await {
-                known.lock().await.interactions.insert(format!("i-{name}-{k}"));
-            }
-        }
-        count.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 /// How often each request and event is in a store, by id.
@@ -121,12 +72,17 @@ async fn stored(store: &Warehouse) -> Stored {
 
 /// What was acknowledged is there, and nothing is there twice.
 #[track_caller]
-fn exactly_once(what: &str, acknowledged: &BTreeSet<String>, stored: &BTreeMap<String, u64>) {
-    let lost: Vec<_> = acknowledged.iter().filter(|id| !stored.contains_key(*id)).collect();
-    assert!(lost.is_empty(), "{what}: {} of {} are lost: {lost:?}", lost.len(), acknowledged.len());
+fn exactly_once<'a>(
+    what: &str,
+    acknowledged: impl ExactSizeIterator<Item = &'a String>,
+    stored: &BTreeMap<String, u64>,
+) {
+    let all = acknowledged.len();
+    let lost: Vec<_> = acknowledged.filter(|id| !stored.contains_key(*id)).collect();
+    assert!(lost.is_empty(), "{what}: {} of {} are lost: {lost:?}", lost.len(), all);
     let doubled: Vec<_> = stored.iter().filter(|(_, n)| **n != 1).collect();
     assert!(doubled.is_empty(), "{what}: {} are there more than once: {doubled:?}", doubled.len());
-    println!("{what}: {} acknowledged, {} stored", acknowledged.len(), stored.len());
+    println!("{what}: {} acknowledged, {} stored", all, stored.len());
 }
 
 /// A folder with a published bundle, and tokens.
@@ -224,10 +180,10 @@ fn ids(entries: &[Entry]) -> Acknowledged {
     for entry in entries {
         let id = |json: &str| serde_json::from_str::<Value>(json).unwrap()["id"].as_str().unwrap().to_owned();
         match entry {
-            Entry::Rows(record) => ids.requests.insert(record.request.clone()),
-            Entry::Impression(json) => ids.impressions.insert(id(json)),
-            Entry::Interaction(json) => ids.interactions.insert(id(json)),
-        };
+            Entry::Rows(record) => drop(ids.requests.insert(record.request.clone())),
+            Entry::Impression(json) => drop(ids.impressions.insert(id(json))),
+            Entry::Interaction(json) => drop(ids.interactions.insert(id(json), String::new())),
+        }
     }
     ids
 }
@@ -323,9 +279,9 @@ async fn nothing_acknowledged_is_lost_or_doubled_when_either_side_is_killed() {
     let store = Warehouse::open(folder.join("store").to_str().unwrap()).await.unwrap();
     assert_eq!(store.quarantine(Day::ALL).count(), 0, "an edge's rows hold");
     let (known, stored) = (known.lock().await, stored(&store).await);
-    exactly_once("requests", &known.requests, &stored.requests);
-    exactly_once("impressions", &known.impressions, &stored.impressions);
-    exactly_once("interactions", &known.interactions, &stored.interactions);
+    exactly_once("requests", known.requests.iter(), &stored.requests);
+    exactly_once("impressions", known.impressions.iter(), &stored.impressions);
+    exactly_once("interactions", known.interactions.keys(), &stored.interactions);
     assert!(known.requests.len() as u64 > rounds() * 2, "the load was light");
     println!("{} commits, {} files of rows", store.sequence(), store.rows("podcasts", Day::ALL).count());
 }
@@ -389,9 +345,9 @@ async fn a_store_that_fails_stalls_and_writes_in_part_loses_and_doubles_nothing(
         let stored = stored(&Warehouse::of(place.clone()).await.unwrap()).await;
         let known = ids(&entries);
         println!("round {round}: {} faults in a hundred, {} faults, {failures} failures", percent, faulty.faults());
-        exactly_once("requests", &known.requests, &stored.requests);
-        exactly_once("impressions", &known.impressions, &stored.impressions);
-        exactly_once("interactions", &known.interactions, &stored.interactions);
+        exactly_once("requests", known.requests.iter(), &stored.requests);
+        exactly_once("impressions", known.impressions.iter(), &stored.impressions);
+        exactly_once("interactions", known.interactions.keys(), &stored.interactions);
         assert_eq!(place.list("batches").await.unwrap(), [], "compacted batches are deleted");
         assert!(faulty.faults() > 0 && failures > 0, "the store was too good");
     }

@@ -253,6 +253,25 @@ fn what_is_not_as_its_schema_says_is_not_trained_on() {
     ok("data build --log log --spec podcasts.toml --out dataset");
     ok("data stats dataset --out statistics.json");
     ok("data schema infer statistics.json --out podcasts.schema.toml");
+    // A file, and a folder of something else, are left as they are.
+    for taken in ["podcasts.toml", "data"] {
+        let arguments = ["data", "build", "--log", "log", "--spec", "podcasts.toml", "--out", taken];
+        let error = binary::trainer_fails(folder.path(), &arguments);
+        assert!(error.contains("neither an empty folder nor a dataset"), "{error}");
+    }
+    Data::open(&folder.path().join("data")).unwrap();
+    // An older dataset is replaced, and nothing of it stays beside.
+    ok("data build --log log --spec podcasts.toml --out dataset");
+    let beside =
+        |e: std::io::Result<std::fs::DirEntry>| e.unwrap().file_name().to_string_lossy().contains("hearth-dataset");
+    assert!(!std::fs::read_dir(folder.path()).unwrap().any(beside));
+    // Other grades are other labels.
+    let other = SURFACES[0].replacen("play = 1", "play = 3", 1);
+    assert_ne!(other, SURFACES[0], "podcasts.toml grades otherwise; adapt this test");
+    std::fs::write(folder.path().join("other.toml"), other).unwrap();
+    let arguments = ["train", "--log", "dataset", "--spec", "other.toml", "--out", "other"];
+    let error = binary::trainer_fails(folder.path(), &arguments);
+    assert!(error.contains("was labelled otherwise"), "{error}");
     // The schema lies beside the spec, and the dataset is what it was made from.
     ok("train --log dataset --spec podcasts.toml --out run");
     let feature = {

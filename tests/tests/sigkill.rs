@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use edge_runtime::spool;
 use edge_runtime::store::Store;
+use hearth_tests::client::{Acknowledged, client, now_ms};
 use hearth_tests::edge::Edge;
 use hearth_tests::world;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Mutex;
 
 const ROUNDS: u64 = 20;
@@ -17,61 +18,6 @@ const ROUNDS: u64 = 20;
 const CLIENTS: u64 = 6;
 /// Acknowledgements in a round before the edge is killed; a round has at least one of each kind.
 const ACKNOWLEDGED: u64 = 60;
-
-/// What the edge has acknowledged.
-#[derive(Default)]
-struct Acknowledged {
-    requests: BTreeSet<String>,
-    impressions: BTreeSet<String>,
-    /// User by interaction.
-    interactions: BTreeMap<String, String>,
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
-}
-
-/// Ranks, shows and plays until the edge is gone; some events are sent twice, as clients do.
-async fn client(
-    edge: Arc<Edge>,
-    name: String,
-    known: Arc<Mutex<Acknowledged>>,
-    count: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-) {
-    let mut k = 0u64;
-    while !stop.load(Ordering::Relaxed) {
-        k += 1;
-        let user = format!("user-{}", k % 7);
-        let request = format!("r-{name}-{k}");
-        let body = json!({
-            "id": request, "user": user, "attributes": { "country": "us" }, "context": { "device": "car" },
-            "candidates": (0..20).map(|i| json!({ "item": format!("show-{i:04}") })).collect::<Vec<_>>(),
-        });
-        let Some((200, answer)) = edge.post("/v1/podcasts/rank", &body).await else { continue };
-        known.lock().await.requests.insert(request.clone());
-        let shown: Vec<Value> = answer["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|i| json!({ "item": i["item"], "position": i["position"] }))
-            .collect();
-        let impression = json!({ "id": format!("m-{name}-{k}"), "ts": now_ms(), "request": request, "shown": shown });
-        let interaction = json!({
-            "id": format!("i-{name}-{k}"), "ts": now_ms(), "user": user, "item": shown[0]["item"], "action": "play",
-            "surface": "podcasts", "request": request,
-        });
-        for _ in 0..1 + k % 2 {
-            if let Some((202, _)) = edge.post("/v1/impressions", &impression).await {
-                known.lock().await.impressions.insert(format!("m-{name}-{k}"));
-            }
-            if let Some((202, _)) = edge.post("/v1/interactions", &json!([interaction])).await {
-                known.lock().await.interactions.insert(format!("i-{name}-{k}"), user.clone());
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_or_doubled() {

@@ -23,7 +23,7 @@ const TRAINING: &str = "TRAINING";
   trainer train --log log --spec docs/examples/checkins.toml --fold 3 --seed 7 --out run-3
   trainer train --log dataset --spec podcasts.toml --schema schema.toml --previous yesterday.json --out run")]
 pub(super) struct Train {
-    /// The LOG folder: what `trainer replay` wrote, an edge's --state folder, or a collector's --store
+    /// A LOG folder (what `trainer replay` wrote), a DATASET folder, an edge's --state folder, or a collector's --store
     #[arg(long)]
     log: PathBuf,
     /// The surface's spec

@@ -16,7 +16,7 @@ use datafusion::prelude::{DataFrame, SessionContext, col};
 use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
-use shared_features::spec::{FeatureSpec, Touch};
+use shared_features::spec::{FeatureSpec, Label, Touch};
 
 use super::collected::CollectedError;
 use super::feature_log::{FeatureLogError, whole_number};
@@ -45,10 +45,8 @@ pub struct Report {
     pub surface: String,
     /// The encoder whose features the columns are.
     pub encoder: Digest,
-    /// How long after a request an interaction counts, in milliseconds.
-    pub window_ms: i64,
-    /// Which request an interaction belongs to that names none.
-    pub touch: Touch,
+    /// How rows were labelled.
+    pub label: Label,
     /// The latest event, milliseconds since the epoch; labels whose window ends later are not complete.
     pub end: i64,
     /// Rows.
@@ -213,8 +211,7 @@ async fn run(input: &Input, spec: &FeatureSpec, resources: &Resources, out: &Pat
         format: FORMAT,
         surface: spec.surface().to_owned(),
         encoder: read.encoder.hash(),
-        window_ms: spec.label.window.ms,
-        touch: spec.label.touch,
+        label: spec.label.clone(),
         end: read.end,
         rows: counts,
         events: losses(&session, spec).await?,

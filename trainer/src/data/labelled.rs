@@ -58,10 +58,8 @@ pub enum LabelledError {
     /// The dataset.
     #[error(transparent)]
     Dataset(#[from] BuildError),
-    /// A dataset with other labels.
-    #[error(
-        "{folder} was labelled with another window or touch than the spec's [label]; build it again with this spec"
-    )]
+    /// A dataset that was labelled by other rules.
+    #[error("{folder} was labelled otherwise than the spec's [label] says; build it again with this spec")]
     OtherLabels {
         /// The DATASET folder.
         folder: PathBuf,
@@ -116,7 +114,7 @@ impl Labelled {
         if report.surface != spec.surface() {
             return Err(LabelledError::Surface { got: report.surface, expected: spec.surface().to_owned() });
         }
-        if (report.window_ms, report.touch) != (spec.label.window.ms, spec.label.touch) {
+        if report.label != spec.label {
             return Err(LabelledError::OtherLabels { folder: folder.to_owned() });
         }
         Ok(Labelled { log, grades, relevance: BTreeMap::new(), end: report.end, digest })

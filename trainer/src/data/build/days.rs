@@ -17,11 +17,14 @@ use super::{BuildError, DESCRIPTION, Day, Report};
 use crate::data::{feature_log, replay};
 
 const DAY_MS: i64 = 86_400_000;
+/// The new folder, while it is being written.
+const NEW: &str = "new";
 
 /// A folder that is being written.
 pub(super) struct Writer {
     out: PathBuf,
-    partial: tempfile::TempDir,
+    /// Beside it: the new folder, and the one that it replaces on its way out; removed with all that is in it.
+    aside: tempfile::TempDir,
     encoder: Encoder,
     open: Option<Open>,
     days: Vec<Day>,
@@ -42,9 +45,9 @@ impl Writer {
     /// Starts a folder; it must be new or empty, or a DATASET folder, which is replaced in the end.
     pub(super) fn create(out: &Path, encoder: &Encoder) -> Result<Writer, BuildError> {
         let io = |source| BuildError::Io { path: out.to_owned(), source };
-        let occupied = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
-        if occupied && !out.join(DESCRIPTION).is_file() {
-            let reason = "the folder is not empty and holds no dataset; pass an empty or new folder with --out";
+        let empty = || fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
+        if out.exists() && !out.join(DESCRIPTION).is_file() && !empty() {
+            let reason = "this is neither an empty folder nor a dataset; pass an empty or new folder with --out";
             return Err(BuildError::Format { path: out.to_owned(), reason: reason.into() });
         }
         let beside = match out.parent() {
@@ -52,8 +55,9 @@ impl Writer {
             _ => Path::new("."),
         };
         fs::create_dir_all(beside).map_err(io)?;
-        let partial = tempfile::Builder::new().prefix(".hearth-dataset-").tempdir_in(beside).map_err(io)?;
-        Ok(Writer { out: out.to_owned(), partial, encoder: encoder.clone(), open: None, days: Vec::new() })
+        let aside = tempfile::Builder::new().prefix(".hearth-dataset-").tempdir_in(beside).map_err(io)?;
+        fs::create_dir(aside.path().join(NEW)).map_err(io)?;
+        Ok(Writer { out: out.to_owned(), aside, encoder: encoder.clone(), open: None, days: Vec::new() })
     }
 
     /// Adds rows, which come in the order of their time.
@@ -79,28 +83,24 @@ impl Writer {
             let path = path.to_owned();
             move |source| BuildError::Io { path, source }
         };
-        let partial = self.partial.path();
+        let new = self.aside.path().join(NEW);
         if let Some(tables) = tables {
-            replay::write_tables(partial, tables).map_err(io(partial))?;
+            replay::write_tables(&new, tables).map_err(io(&new))?;
         }
         report.days = std::mem::take(&mut self.days);
         let json = serde_json::to_string_pretty(&report).expect("a report is plain data");
-        fs::write(partial.join(DESCRIPTION), json).map_err(io(partial))?;
-        let old = self.out.with_extension("hearth-old");
+        fs::write(new.join(DESCRIPTION), json).map_err(io(&new))?;
         if self.out.exists() {
-            fs::rename(&self.out, &old).map_err(io(&self.out))?;
+            fs::rename(&self.out, self.aside.path().join("old")).map_err(io(&self.out))?;
         }
-        fs::rename(self.partial.keep(), &self.out).map_err(io(&self.out))?;
-        if old.exists() {
-            fs::remove_dir_all(&old).map_err(io(&old))?;
-        }
+        fs::rename(&new, &self.out).map_err(io(&self.out))?;
         Ok(report)
     }
 
     fn append(&mut self, day: i64, rows: &RecordBatch, requests: &StringArray) -> Result<(), BuildError> {
         if self.open.as_ref().is_none_or(|open| open.number != day) {
             self.close()?;
-            let path = self.partial.path().join(format!("{}.parquet", date(day)));
+            let path = self.aside.path().join(NEW).join(format!("{}.parquet", date(day)));
             let file = File::create(&path).map_err(|source| BuildError::Io { path: path.clone(), source })?;
             let properties = feature_log::properties(&self.encoder);
             let parquet = ArrowWriter::try_new(file, rows.schema(), Some(properties))
