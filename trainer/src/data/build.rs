@@ -19,8 +19,8 @@ use shared_features::encoder::Encoder;
 use shared_features::spec::{FeatureSpec, Label, Touch};
 
 use super::collected::CollectedError;
-use super::feature_log::{FeatureLogError, whole_number};
-use super::query::{self, QueryError, Resources, quoted};
+use super::feature_log::FeatureLogError;
+use super::query::{self, QueryError, Resources, quoted, whole_number};
 
 mod days;
 pub mod functions;

@@ -13,8 +13,8 @@ use arrow_schema::DataType;
 use datafusion::prelude::SessionContext;
 use serde::Serialize;
 
-use super::feature_log::{self, FeatureLogError, ROWS, VALUE_PREFIX, whole_number};
-use super::query::{self, QueryError, Resources, quoted_name};
+use super::feature_log::{self, FeatureLogError, ROWS, VALUE_PREFIX};
+use super::query::{self, QueryError, Resources, quoted_name, whole_number};
 
 /// What two logs have in common and what not.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -6,7 +6,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, UInt64Type};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{DataType, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -132,4 +135,15 @@ pub(crate) fn quoted(text: &str) -> String {
 /// A column's name in SQL.
 pub(crate) fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The first cell of a column of whole numbers.
+pub(super) fn whole_number(column: &ArrayRef) -> Option<i64> {
+    match column.data_type() {
+        DataType::UInt64 => {
+            column.as_primitive::<UInt64Type>().iter().next()?.map(|n| i64::try_from(n).unwrap_or(i64::MAX))
+        }
+        DataType::Int64 => column.as_primitive::<Int64Type>().iter().next()?,
+        _ => None,
+    }
 }

@@ -13,8 +13,8 @@ use shared_features::spec::FeatureSpec;
 
 use super::{BuildError, Registered};
 use crate::data::collected;
-use crate::data::feature_log::{self, FeatureLog, ROWS, whole_number};
-use crate::data::query::{self, QueryError, quoted, quoted_name};
+use crate::data::feature_log::{self, FeatureLog, ROWS};
+use crate::data::query::{self, QueryError, quoted, quoted_name, whole_number};
 use crate::data::replay;
 use crate::data::store::EVENTS;
 use crate::data::warehouse::Kind;
