@@ -2,8 +2,11 @@
 //!
 //! `HEARTH_BENCH_ROWS` says how many rows of 40 features statistics are made of (ten million where it is absent).
 //! Beside it TensorFlow Data Validation makes them of `HEARTH_BENCH_TFDV_ROWS` rows (200,000), and Hearth of the same
-//! file in the same run, where `HEARTH_TFDV` names a Python that has it.
+//! file in the same run, where `HEARTH_TFDV` names a Python that has it: of a CSV file, which it reads by itself, and of
+//! rows that were put into memory for it, which is the fastest it can do.
+//! Replay runs on all cores and, in a process of its own, on one.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,20 +16,28 @@ use std::time::Instant;
 use arrow_array::{ArrayRef, Float32Array, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use shared_features::event::{Candidate, Event, InteractionEvent};
 use shared_features::random::Random;
+use shared_features::spec::FeatureSpec;
 use trainer::data::build::{self, Input};
 use trainer::data::query::Resources;
-use trainer::data::replay::{Subject, replay};
+use trainer::data::replay::{Subject, Summary, replay};
 use trainer::data::schema::infer;
 use trainer::data::simulate::{self, World};
 use trainer::data::statistics::{self, Settings, Statistics};
-use trainer::data::store::Data;
+use trainer::data::store::{self, Data};
 use trainer::data::validation::{Against, validate};
 use trainer::spec::TrainerSpec;
 
 const BATCH: usize = 65_536;
 
+/// Names the folder of events to a process that replays them on one core.
+const ONE_CORE: &str = "HEARTH_BENCH_ONE_CORE";
+
 fn main() {
+    if let Some(folder) = std::env::var_os(ONE_CORE) {
+        return println!("{}", replay_of(Path::new(&folder)).1);
+    }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let rows = number("HEARTH_BENCH_ROWS", 10_000_000);
     let file = folder.path().join("rows.parquet");
@@ -41,7 +52,7 @@ fn main() {
     println!("  stats           {stats:8.2} s  {:.2} times reading", stats / read);
     println!("  validate        {validated:8.4} s");
     peer(folder.path());
-    build_and_replay(folder.path());
+    replay_and_build(folder.path());
 }
 
 /// TFDV beside Hearth, on one file that TFDV can do.
@@ -50,57 +61,134 @@ fn peer(folder: &Path) {
         return println!("skipped: TFDV; set HEARTH_TFDV to a Python with tensorflow-data-validation");
     };
     let rows = number("HEARTH_BENCH_TFDV_ROWS", 200_000);
-    let file = folder.join("peer.parquet");
-    write(&file, rows);
-    let program = "import sys, time, pyarrow.parquet as pq, tensorflow_data_validation as tfdv\n\
-        from tensorflow_data_validation.utils import stats_util\n\
-        df = pq.read_table(sys.argv[1]).to_pandas()\n\
-        t = time.time(); s = tfdv.generate_statistics_from_dataframe(df, n_jobs=1); g = time.time() - t\n\
-        schema = tfdv.infer_schema(s)\n\
-        t = time.time(); tfdv.validate_statistics(s, schema, previous_statistics=s); v = time.time() - t\n\
-        print(g + v)";
-    let output = Command::new(python).args(["-c", program]).arg(&file).output();
-    let told = output.ok().filter(|o| o.status.success()).and_then(|o| String::from_utf8(o.stdout).ok());
-    let Some(theirs) = told.and_then(|text| text.trim().lines().last()?.parse::<f64>().ok()) else {
-        return println!("skipped: TFDV does not run with the Python that HEARTH_TFDV names");
-    };
-    let ours = seconds(|| {
-        let statistics = of(&file);
-        let schema = infer(statistics.whole().expect("all rows are a slice"));
-        validate(&schema, &statistics, &Against { previous: Some(&statistics), ..Against::default() });
-    });
-    println!(
-        "{rows} rows x 40 features: TFDV {theirs:.2} s, with the rows in memory; Hearth {ours:.3} s, from the file"
-    );
-    println!("  {:.0} times faster", theirs / ours);
+    let (parquet, csv) = (folder.join("peer.parquet"), folder.join("peer.csv"));
+    write(&parquet, rows);
+    let program =
+        "import sys, pyarrow.parquet as pq; pq.read_table(sys.argv[1]).to_pandas().to_csv(sys.argv[2], index=False)";
+    let written = Command::new(&python).args(["-c", program]).args([&parquet, &csv]).status();
+    if !written.is_ok_and(|status| status.success()) {
+        return println!("skipped: TFDV; the Python that HEARTH_TFDV names has no pandas and pyarrow");
+    }
+    println!("{rows} rows x 40 features, statistics and validation");
+    for (what, file, of) in [
+        ("of a CSV file", &csv, "tfdv.generate_statistics_from_csv(sys.argv[1])"),
+        (
+            "of rows in memory; Hearth of a Parquet file",
+            &parquet,
+            "tfdv.generate_statistics_from_dataframe(df, n_jobs=1)",
+        ),
+    ] {
+        let program = format!(
+            "import sys, time, pyarrow.parquet as pq, tensorflow_data_validation as tfdv\n\
+            df = pq.read_table(sys.argv[1]).to_pandas() if sys.argv[1].endswith('.parquet') else None\n\
+            t = time.time(); s = {of}\n\
+            schema = tfdv.infer_schema(s)\n\
+            tfdv.validate_statistics(s, schema, previous_statistics=s)\n\
+            print(time.time() - t)"
+        );
+        let output = Command::new(&python).args(["-c", &program]).arg(file).output();
+        let told = output.ok().filter(|o| o.status.success()).and_then(|o| String::from_utf8(o.stdout).ok());
+        let Some(theirs) = told.and_then(|text| text.trim().lines().last()?.parse::<f64>().ok()) else {
+            return println!("skipped: TFDV does not run with the Python that HEARTH_TFDV names");
+        };
+        let ours = seconds(|| {
+            let statistics = self::of(file);
+            let schema = infer(statistics.whole().expect("all rows are a slice"));
+            validate(&schema, &statistics, &Against { previous: Some(&statistics), ..Against::default() });
+        });
+        println!("  {what}: TFDV {theirs:.2} s, Hearth {ours:.3} s, {:.0} times faster", theirs / ours);
+    }
 }
 
-fn build_and_replay(folder: &Path) {
-    let spec = TrainerSpec::parse(include_str!("../../trainer/specs/podcasts.toml")).expect("it ships").features;
-    let world = World { users: 1_000, items: 300, days: 28, seed: 1, null: false };
-    simulate::write(&world, &folder.join("data"), &|_, _| {}).expect("the folder is ours");
-    let data = Data::open(&folder.join("data")).expect("it was just written");
-    let log = folder.join("log");
-    let (summary, took) =
-        timed(|| replay(&data, &spec, &Subject::of_spec(&spec), &log, &|_, _| {}).expect("the world fits the spec"));
-    let features = spec.unfitted.features.len();
+/// Replay with 200 candidates a request and histories of 200, on all cores and on one; then a dataset of its log.
+fn replay_and_build(folder: &Path) {
+    let data = folder.join("data");
+    write_events(&data, &folder.join("world"));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (summary, took) = replay_of(&data);
+    let rate = summary.rows as f64 / took;
     println!(
-        "replay: {} rows x {features} features and {} interactions in {took:.2} s, {:.0} rows a second",
+        "replay, {cores} cores: {} rows x {} features in {took:.2} s, {rate:.0} rows a second, {:.0} a core; \
+        {:.0} interactions a second",
         summary.rows,
-        summary.interactions,
-        summary.rows as f64 / took
+        spec().unfitted.features.len(),
+        rate / cores as f64,
+        summary.interactions as f64 / took
     );
+    let this = std::env::current_exe().expect("this process has a file");
+    let alone = Command::new("taskset").args(["--cpu-list", "0"]).arg(this).env(ONE_CORE, &data).output();
+    let alone = alone.ok().and_then(|o| String::from_utf8(o.stdout).ok()?.trim().parse::<f64>().ok());
+    match alone {
+        Some(alone) => println!(
+            "replay, 1 core: {alone:.2} s, {:.0} rows a second; {cores} cores are {:.2} times as fast",
+            summary.rows as f64 / alone,
+            alone / took
+        ),
+        None => println!("skipped: replay on one core needs taskset (util-linux)"),
+    }
+    let log = data.join("log");
     let rows = log.join("rows.parquet");
     let read = seconds(|| read(&rows));
-    let input = Input::folders(&[log], spec.surface()).expect("it was just written");
+    let input = Input::folders(&[log], spec().surface()).expect("it was just written");
     let built = seconds(|| {
-        build::build(&input, &spec, &Resources::default(), &folder.join("dataset")).expect("the log is whole");
+        build::build(&input, &spec(), &Resources::default(), &folder.join("dataset")).expect("the log is whole");
     });
     println!(
         "data build: {built:.2} s for {} MB of Parquet, {:.1} times reading them ({read:.2} s)",
         size(&rows) / 1_000_000,
         built / read
     );
+}
+
+fn spec() -> FeatureSpec {
+    TrainerSpec::parse(include_str!("../../trainer/specs/podcasts.toml")).expect("it ships").features
+}
+
+fn replay_of(data: &Path) -> (Summary, f64) {
+    let log = data.join("log");
+    let data = Data::open(data).expect("it was just written");
+    timed(|| replay(&data, &spec(), &Subject::of_spec(&spec()), &log, &|_, _| {}).expect("the world fits the spec"))
+}
+
+/// A simulated world whose requests have 200 candidates, and whose users have done 200 things before.
+fn write_events(to: &Path, world: &Path) {
+    const MANY: usize = 200;
+    let made = World { users: 500, items: 300, days: 14, seed: 1, null: false };
+    simulate::write(&made, world, &|_, _| {}).expect("the folder is ours");
+    let mut events = Data::open(world).expect("it was just written").events;
+    let of = |event: &Event| match event {
+        Event::Item(item) => Some(item.id.clone()),
+        _ => None,
+    };
+    let items: Vec<String> = events.iter().filter_map(of).collect();
+    let mut users: BTreeMap<String, i64> = BTreeMap::new();
+    for event in &mut events {
+        let Event::Request(request) = event else { continue };
+        users.entry(request.user.clone()).or_insert(request.ts);
+        let named: BTreeSet<String> = request.candidates.iter().map(|c| c.item.clone()).collect();
+        let more = items.iter().filter(|item| !named.contains(*item)).take(MANY.saturating_sub(named.len()));
+        request.candidates.extend(more.map(|item| Candidate { item: item.clone(), fields: Default::default() }));
+    }
+    for (at, (user, first)) in users.into_iter().enumerate() {
+        events.extend((0..MANY).map(|k| {
+            Event::Interaction(InteractionEvent {
+                id: format!("earlier {user} {k}"),
+                ts: first - 3_600_000 * (k as i64 + 1),
+                user: user.clone(),
+                item: items[(at + 7 * k) % items.len()].clone(),
+                action: "play".to_owned(),
+                offset_min: None,
+                surface: None,
+                request: None,
+                dwell_ms: None,
+                completion: None,
+            })
+        }));
+    }
+    events.sort_by_key(Event::ts);
+    let mut writer = store::Writer::create(to).expect("the folder is ours");
+    events.into_iter().for_each(|event| writer.push(event).expect("they are in order"));
+    writer.finish(serde_json::Value::Null).expect("there is room");
 }
 
 fn of(file: &Path) -> Statistics {

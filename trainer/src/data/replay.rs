@@ -1,10 +1,12 @@
 //! Replay: raw events driven through the engine, in time order, as edges would have been.
 //!
-//! Two passes: table snapshots first, then the requests of each snapshot by user, many in one guest call.
+//! Table snapshots are made one after the other, each is answered by user, many requests in one guest call, and what
+//! was answered is written; the three go on at the same time, some snapshots ahead of each other.
 //! With an unfitted encoder it writes values; with a bundle, vectors, scores and digests too.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use edge_runtime::host::{Guest, Host, HostError, Limits};
 use rayon::prelude::*;
@@ -27,6 +29,8 @@ use crate::data::tables::{SnapshotError, Snapshots};
 
 /// Most requests in one guest call.
 const REQUESTS_PER_CALL: usize = 64;
+/// Most snapshots that are answered at the same time.
+const SNAPSHOTS_AT_ONCE: usize = 8;
 
 /// What answers the requests.
 #[derive(Clone, Debug)]
@@ -156,29 +160,59 @@ pub fn replay(
     }
     summary.snapshots = by_snapshot.len() as u64;
     let host = Host::shared()?;
-    let times: Vec<i64> = by_snapshot.keys().copied().collect();
-    let mut writer = Writer::create(folder, &encoder)?;
-    let mut newest = None;
-    let mut done = 0u64;
-    for (tables, requests) in snapshots.iter(&times).zip(by_snapshot.values()) {
-        let tables = tables.to_bytes();
-        let mut records = answer(host, subject, &encoder, &tables, requests, &histories)?;
-        records.sort_by_key(|(order, _)| *order);
-        for (_, record) in records {
-            summary.rows += record.rows.items.len() as u64;
-            summary.requests_without_candidates += u64::from(record.rows.items.is_empty());
-            writer.push(record)?;
+    let (times, requests): (Vec<i64>, Vec<Vec<Pending>>) = by_snapshot.into_iter().unzip();
+    let writer = Writer::create(folder, &encoder)?;
+    let newest = std::thread::scope(|scope| {
+        let (made, tables) = sync_channel(SNAPSHOTS_AT_ONCE);
+        scope.spawn(|| {
+            let made = made;
+            // Nobody takes them where an answer failed.
+            let _ = snapshots.iter(&times).try_for_each(|tables| made.send(tables.to_bytes()));
+        });
+        let (answered, records) = sync_channel(1);
+        let writing = scope.spawn(|| write(writer, records, &mut summary, progress));
+        let mut newest = None;
+        for requests in requests.chunks(SNAPSHOTS_AT_ONCE) {
+            let tables: Vec<Vec<u8>> = tables.iter().take(requests.len()).collect();
+            let parts = tables.par_iter().zip(requests);
+            let parts = parts.map(|(tables, requests)| answer(host, subject, &encoder, tables, requests, &histories));
+            let answers: Vec<Vec<(usize, Record)>> = parts.collect::<Result<_, ReplayError>>()?;
+            if answered.send(answers).is_err() {
+                break;
+            }
+            newest = tables.into_iter().next_back();
         }
-        newest = Some(tables);
-        done += requests.len() as u64;
-        progress(done, summary.requests);
-    }
-    writer.finish()?;
+        drop(answered);
+        // Only what is whole is given its name.
+        writing.join().expect("writing does not panic")?.finish()?;
+        Ok::<_, ReplayError>(newest)
+    })?;
     if let Some(tables) = newest {
         write_tables(folder, &tables).map_err(|source| ReplayError::Io { path: folder.join("tables"), source })?;
     }
     data.copy_to(folder)?;
     Ok(summary)
+}
+
+/// Writes what was answered, snapshot by snapshot, in the order of the data.
+fn write(
+    mut writer: Writer,
+    answered: Receiver<Vec<Vec<(usize, Record)>>>,
+    summary: &mut Summary,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Writer, ReplayError> {
+    let mut done = 0u64;
+    for mut records in answered.into_iter().flatten() {
+        records.sort_by_key(|(order, _)| *order);
+        done += records.len() as u64;
+        for (_, record) in records {
+            summary.rows += record.rows.items.len() as u64;
+            summary.requests_without_candidates += u64::from(record.rows.items.is_empty());
+            writer.push(record)?;
+        }
+        progress(done, summary.requests);
+    }
+    Ok(writer)
 }
 
 /// Every user's interactions as one history.
