@@ -11,7 +11,7 @@ mod engine;
 pub use engine::{EngineError, check_engine};
 
 /// Version of the manifest.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Largest manifest, in bytes.
 pub(crate) const MAX_MANIFEST: usize = 64 << 10;
 
@@ -31,10 +31,13 @@ pub enum Role {
     Tables,
     /// Made-up requests with the answers that every host must give.
     Golden,
+    /// What the values of training rows were like.
+    Profile,
 }
 
 /// All roles, each of which a bundle has exactly once.
-pub const ROLES: [Role; 6] = [Role::Engine, Role::Encoder, Role::Policy, Role::Model, Role::Tables, Role::Golden];
+pub const ROLES: [Role; 7] =
+    [Role::Engine, Role::Encoder, Role::Policy, Role::Model, Role::Tables, Role::Golden, Role::Profile];
 
 /// The manifest; its bytes are canonical JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,7 +164,7 @@ impl Role {
             Role::Engine => 32 << 20,
             Role::Model => 64 << 20,
             Role::Tables => shared_features::tables::MAX_BYTES as u64,
-            Role::Encoder | Role::Policy | Role::Golden => 4 << 20,
+            Role::Encoder | Role::Policy | Role::Golden | Role::Profile => 4 << 20,
         }
     }
 }

@@ -11,6 +11,8 @@ pub mod answer;
 pub mod browser;
 pub mod bundle;
 pub mod channel;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod drift;
 pub mod entry;
 pub mod explain;
 pub mod golden;
@@ -20,6 +22,7 @@ pub mod host;
 #[path = "browser/host.rs"]
 pub mod host;
 pub mod keys;
+pub mod profile;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod pseudonym;
 pub mod registry;

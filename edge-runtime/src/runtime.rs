@@ -15,6 +15,7 @@ use shared_features::feature_log::Record;
 
 use crate::answer::Answered;
 use crate::channel::is_name;
+use crate::drift;
 use crate::host::{Host, Limits};
 use crate::keys::{Role, Root};
 use crate::pseudonym::Pseudonyms;
@@ -301,6 +302,19 @@ impl Runtime {
         self.read_surfaces().iter().map(|(name, surface)| (name.clone(), surface.status(now))).collect()
     }
 
+    /// How far what is logged is from training, for `/metrics`.
+    pub(crate) fn drift(&self) -> String {
+        let served: Vec<(String, Arc<Serving>)> = self
+            .read_surfaces()
+            .iter()
+            .filter_map(|(name, surface)| Some((name.clone(), Arc::clone(surface.serving.as_ref()?))))
+            .collect();
+        let arms = served.iter().flat_map(|(name, serving)| {
+            serving.arms.iter().map(|arm| (name.as_str(), arm.arm.name.as_str(), &*arm.drift))
+        });
+        drift::render(&arms.collect::<Vec<_>>())
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
@@ -327,6 +341,7 @@ impl Runtime {
             tracing::error!(surface, bundle = %answer.bundle, error = %fault, "the model failed; the fallback answers");
             metrics::counter!("hearth_fallback_total", "surface" => surface).increment(1);
         }
+        serving.count(&record);
         if nan_scores > 0 {
             metrics::counter!("hearth_nan_scores_total").increment(nan_scores.into());
         }

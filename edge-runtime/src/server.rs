@@ -204,7 +204,7 @@ async fn render_metrics(State(app): State<App>) -> Response {
         metrics::gauge!("hearth_spool_bytes").set(kept.bytes as f64);
         metrics::gauge!("hearth_spool_waiting_bytes").set(kept.waiting_bytes as f64);
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render() + &app.runtime.drift()).into_response()
 }
 
 /// A body of a type; the error names the field.

@@ -4,14 +4,19 @@ use std::sync::Arc;
 
 use shared_features::digest::Digest;
 use shared_features::encoder::{Encoder, EncoderError};
+#[cfg(not(target_arch = "wasm32"))]
+use shared_features::feature_log::Record;
 use shared_features::policy::{Policy, PolicyError};
 use shared_features::tables::{Tables, TablesError};
 use shared_features::wire::Load;
 
 use crate::bundle::{Bundle, Role};
 use crate::channel::{self, Channel};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::drift::Drift;
 use crate::golden::{GoldenError, self_test};
 use crate::host::{Guest, Host, HostError, Limits};
+use crate::profile::{Profile, ProfileError};
 use crate::registry::RegistryError;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -34,6 +39,9 @@ pub(crate) struct Arm {
     pub(crate) encoder: Encoder,
     pub(crate) encoder_hash: Digest,
     pub(crate) policy: Policy,
+    /// What it logs, held against its bundle's profile.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) drift: Arc<Drift>,
     /// Newest first; at least one.
     snapshots: Vec<Arc<Snapshot>>,
 }
@@ -58,6 +66,8 @@ pub(crate) enum LoadError {
     Encoder(#[from] EncoderError),
     #[error("policy: {0}")]
     Policy(#[from] PolicyError),
+    #[error("profile: {0}")]
+    Profile(#[from] ProfileError),
     #[error(transparent)]
     Tables(#[from] TablesError),
     #[error(transparent)]
@@ -87,6 +97,14 @@ impl Serving {
         let chosen = self.pointer.arm_for(user);
         self.arms.iter().find(|a| a.arm.name == chosen.name).unwrap_or(&self.arms[0])
     }
+
+    /// Counts what is logged of a request, for its arm's drift.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn count(&self, record: &Record) {
+        if let Some(arm) = self.arms.iter().find(|a| a.arm.name == record.arm) {
+            arm.drift.count(&record.rows.values);
+        }
+    }
 }
 
 impl Arm {
@@ -102,6 +120,8 @@ impl Arm {
         let load = bundle.load();
         let encoder = Encoder::from_bytes(&load.encoder)?;
         let policy = Policy::from_bytes(&load.policy, &encoder)?;
+        #[cfg_attr(target_arch = "wasm32", expect(unused_variables))]
+        let profile = Profile::from_bytes(bundle.blob(Role::Profile), &encoder)?;
         let mut snapshots = held;
         for tables in [Some(load.tables.clone()), newer].into_iter().flatten() {
             let digest = Digest::of(&tables);
@@ -117,7 +137,15 @@ impl Arm {
         }
         snapshots.sort_by_key(|s| std::cmp::Reverse((s.tables.valid_from, s.digest)));
         snapshots.truncate(SNAPSHOTS);
-        Ok(Arm { arm, encoder_hash: bundle.manifest().encoder, encoder, policy, snapshots })
+        Ok(Arm {
+            arm,
+            encoder_hash: bundle.manifest().encoder,
+            #[cfg(not(target_arch = "wasm32"))]
+            drift: Arc::new(Drift::new(&encoder, profile)),
+            encoder,
+            policy,
+            snapshots,
+        })
     }
 
     /// The newest snapshot that is valid at this time, else the oldest one that is held.

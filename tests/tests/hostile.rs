@@ -10,6 +10,7 @@ use edge_runtime::channel::{Arm, Channel};
 use edge_runtime::golden::Golden;
 use edge_runtime::host::Limits;
 use edge_runtime::keys;
+use edge_runtime::profile::{Profile, Spread};
 use edge_runtime::registry::Registry;
 use edge_runtime::runtime::{Keep, Runtime, Settings, Status};
 use edge_runtime::sign::{self, DocumentType};
@@ -308,6 +309,16 @@ refused! {
     an_encoder_that_is_none: |scene| scene.put_forged(Role::Encoder, |_| b"not it".to_vec(), |m| {
         m.encoder = Digest::of(b"not it");
     }) => "encoder";
+    a_profile_that_is_none: |scene| scene.put_forged(Role::Profile, |_| b"not it".to_vec(), keep) => "profile: ";
+    a_profile_with_cuts_in_disorder: |scene| scene.put_forged(Role::Profile, |bytes| {
+        let mut profile: Profile = codec::decode(bytes, "profile").unwrap();
+        let cuts = profile.features.iter_mut().find_map(|feature| match &mut feature.spread {
+            Spread::Numbers { cuts, .. } if cuts.len() > 1 => Some(cuts),
+            _ => None,
+        });
+        cuts.unwrap().reverse();
+        profile.to_bytes()
+    }, keep) => "cut points are not finite and rising";
     a_golden_request_with_another_answer: |scene| scene.put_forged(Role::Golden, |golden| {
         let mut golden: Golden = codec::decode(golden, "golden").unwrap();
         golden.answers[1].candidates += 1;

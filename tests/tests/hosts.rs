@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use edge_runtime::bundle::{Bundle, Role};
 use edge_runtime::golden::Golden;
 use edge_runtime::host::{Guest, Host, Limits};
+use edge_runtime::profile::Profile;
 use edge_runtime::registry::Registry;
 use hearth_tests::cases::{self, Case};
 use hearth_tests::world::workspace;
@@ -36,6 +37,7 @@ fn publish(registry: &Path) -> Bundle {
         (Role::Model, cases::tree_model(width, 20, 16, &thresholds)),
         (Role::Tables, tables.to_bytes()),
         (Role::Golden, Vec::new()),
+        (Role::Profile, Profile::unknown(&encoder).to_bytes()),
     ]);
     let load = Bundle::make("everything", "compact", Digest::of(&[]), blobs.clone()).unwrap().load();
     let guest = Guest::new(Host::shared().unwrap(), trainer::ENGINE, &load, Limits::batch()).unwrap();

@@ -4,5 +4,6 @@ pub mod bundle;
 pub mod canonical;
 pub mod gate;
 pub mod golden;
+pub mod profile;
 pub mod publish;
 pub mod whole;

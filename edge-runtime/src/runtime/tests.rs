@@ -21,6 +21,7 @@ use crate::channel::{Arm, Channel};
 use crate::golden::Golden;
 use crate::host::tests::{REPLY, at, guest};
 use crate::keys;
+use crate::profile::Profile;
 use crate::registry::{RegistryError, Release};
 
 const SPEC: &str = r#"
@@ -81,6 +82,7 @@ fn failing_bundle(surface: &str, failure: &[Instruction<'static>]) -> Bundle {
         (BlobRole::Model, Vec::new()),
         (BlobRole::Tables, tables.to_bytes()),
         (BlobRole::Golden, Golden { call, answers }.to_bytes()),
+        (BlobRole::Profile, Profile::unknown(&encoder).to_bytes()),
     ]);
     Bundle::make(surface, "compact", Digest::of(b"data"), blobs).unwrap()
 }

@@ -11,7 +11,7 @@ use crate::host::{Host, Limits};
 use crate::registry::Registry;
 
 impl Serving {
-    /// Loads every arm; arms whose bundle is served already keep their instances and snapshots.
+    /// Loads every arm; arms whose bundle is served already keep their instances, snapshots and counts.
     pub(crate) async fn load(
         registry: &Registry,
         cache: Option<&Registry>,
@@ -54,7 +54,11 @@ impl Arm {
         let (arm, host) = (arm.clone(), host.clone());
         // Compiling and self-testing take time that belongs to no request.
         let loaded = tokio::task::spawn_blocking(move || Arm::build(arm, &bundle, newer, held, &host, limits)).await;
-        loaded.map_err(|_| LoadError::Stopping)?
+        let mut arm = loaded.map_err(|_| LoadError::Stopping)??;
+        if let Some(known) = known {
+            arm.drift = Arc::clone(&known.drift);
+        }
+        Ok(arm)
     }
 }
 

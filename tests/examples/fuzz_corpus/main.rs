@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use edge_runtime::bundle::{Bundle, Role};
 use edge_runtime::channel::{Arm, Channel};
 use edge_runtime::keys::{self, Root};
+use edge_runtime::profile::Profile;
 use edge_runtime::registry::{Audit, Release};
 use edge_runtime::sign::{self, DocumentType};
 use edge_runtime::spool::{self, Entry, Spool};
@@ -26,8 +27,10 @@ use shared_features::history::{Entry as HistoryEntry, History};
 use shared_features::policy::{Exploration, Policy, Rules};
 use shared_features::rank::LogRows;
 use shared_features::tables::Tables;
+use shared_features::transform::Training;
 use shared_features::wire::{Call, Description, Load, Op, Reply};
 use trainer::experiment::onnx_export;
+use trainer::release::profile;
 use wasm_model::engine::Engine;
 
 mod models;
@@ -118,6 +121,9 @@ fn main() {
     ];
     events.iter().for_each(|event| corpus.put("event", &serde_json::to_vec(event).expect("plain data")));
 
+    let training = Training { users: &[0], min_users: 1 };
+    corpus.put("profile", &profile::of(&values, &training).to_bytes());
+    corpus.put("profile", &Profile::unknown(&encoder).to_bytes());
     let folder = tempfile::tempdir().expect("a temporary folder");
     corpus.put("spool", &segment(folder.path()));
     documents(&corpus, folder.path(), small);
@@ -214,6 +220,7 @@ fn documents(corpus: &Corpus, folder: &Path, load: Load) {
         (Role::Model, load.model),
         (Role::Tables, load.tables),
         (Role::Golden, vec![0]),
+        (Role::Profile, vec![0]),
     ]);
     let bundle = Bundle::make("plain", "compact", Digest::of(b"data"), blobs).expect("a bundle");
     corpus.put("manifest", bundle.manifest_bytes());

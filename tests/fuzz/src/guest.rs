@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use serde::{Serialize, de::DeserializeOwned};
 use shared_features::codec;
 use shared_features::column::Kind;
-use shared_features::encoder::Encoder;
+use shared_features::encoder::{Encoder, Values};
 use shared_features::event::{Attributes, Candidate, Event, FieldValue, RequestEvent};
 use shared_features::history::{Entry, History, HistoryView};
 use shared_features::policy::{CandidateSource, Exploration, Policy, Rules};
@@ -135,7 +135,8 @@ pub struct Kept {
     pub load: Load,
     /// The native engine over them.
     pub engine: Reply<Engine>,
-    encoder: Encoder,
+    /// The encoder.
+    pub encoder: Encoder,
     policy: Policy,
     tables: Tables,
 }
@@ -158,6 +159,13 @@ pub fn kept() -> &'static Kept {
         assert!(engine.is_ok(), "{of_this_build}");
         Kept { load, encoder, policy, tables, engine }
     })
+}
+
+/// Values of a request, by the kept bundle's encoder.
+pub fn values() -> Values {
+    let Kept { encoder, policy, tables, .. } = kept();
+    let (history, request) = (a_history(tables), typed(&events(&encoder.schema)[0], &encoder.schema));
+    encoder.extract(&Parts { encoder, policy, tables }.scene(&history, &request).0)
 }
 
 /// Numbers that find bugs.

@@ -1,4 +1,4 @@
-//! What the host reads: manifests, signed documents, engine files, spools; and whether host and guest agree.
+//! What the host reads: manifests, signed documents, engine files, profiles, spools; and whether host and guest agree.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use edge_runtime::bundle::{Bundle, Manifest, check_engine};
 use edge_runtime::channel::Channel;
+use edge_runtime::drift::{Drift, MIN_REQUESTS};
 use edge_runtime::host::{Guest, Host, HostError, Limits};
 use edge_runtime::keys::{Role, Root};
+use edge_runtime::profile::Profile;
 use edge_runtime::registry::{Audit, Release};
 use edge_runtime::sign::{self, DocumentType};
 use serde::{Serialize, de::DeserializeOwned};
@@ -18,7 +20,7 @@ use shared_features::floats::Floats;
 use shared_features::wire::{Call, Load, Op, Reply};
 use wasm_model::engine::{Engine, dispatch};
 
-use super::guest::{json_again, kept};
+use super::guest::{json_again, kept, values};
 
 /// A bundle's manifest.
 pub fn manifest(data: &[u8]) {
@@ -49,6 +51,22 @@ pub fn document(data: &[u8]) {
     serde_json::from_slice::<Root>(data).iter().for_each(json_again);
     serde_json::from_slice::<Release>(data).iter().for_each(json_again);
     serde_json::from_slice::<Audit>(data).iter().for_each(json_again);
+}
+
+/// A profile of the kept bundle's encoder, and values that are counted against it.
+pub fn profile(data: &[u8]) {
+    let encoder = &kept().encoder;
+    let Ok(read) = Profile::from_bytes(data, encoder) else { return };
+    assert_eq!(Profile::from_bytes(&read.to_bytes(), encoder).as_ref(), Ok(&read));
+    let drift = Drift::new(encoder, read);
+    let values = values();
+    for _ in 0..MIN_REQUESTS {
+        drift.count(&values);
+    }
+    for feature in drift.measure() {
+        let distances = [feature.missing, feature.distribution];
+        assert!(distances.into_iter().flatten().all(|distance| (0.0..=1.0).contains(&distance)), "{feature:?}");
+    }
 }
 
 /// An engine file: the check, the host's taking apart, loading and a call.

@@ -13,7 +13,7 @@ pub mod host;
 pub type Target = fn(&[u8]);
 
 /// Every target by name, with what it does.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("encoder", guest::encoder),
     ("policy", guest::policy),
     ("tables", guest::tables),
@@ -25,6 +25,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("manifest", host::manifest),
     ("document", host::document),
     ("engine", host::engine),
+    ("profile", host::profile),
     ("spool", host::spool),
     ("parity", host::parity),
 ];

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use edge_runtime::host::{Guest, Host, Limits};
-use shared_features::encoder::Encoder;
+use edge_runtime::profile::Profile;
+use shared_features::encoder::{Encoder, Values};
 use shared_features::tables::Tables;
 use shared_features::transform::Training;
 use shared_features::wire::Load;
@@ -20,6 +21,7 @@ use crate::experiment::foreign::Source;
 use crate::experiment::judge::{Scorer, judge};
 use crate::experiment::train::{PartCounts, Report, Settings};
 use crate::release::bundle::Bundle;
+use crate::release::profile;
 use crate::spec::TrainerSpec;
 
 /// Rows that one guest call encodes.
@@ -119,7 +121,8 @@ impl Prepared {
     /// # Errors
     /// A model that no engine runs or that fails on golden requests, or a folder that cannot be written.
     pub fn finish(mut self, model: Vec<u8>, source: Option<Source>, out: &Path) -> Result<Report> {
-        let bundle = Bundle::make(&self.spec, self.load(), model, self.labelled.digest)?;
+        let profile = Rows::of(&self.labelled, &self.encoder, &self.parts)?.profile(&self.spec);
+        let bundle = Bundle::make(&self.spec, self.load(), model, &profile, self.labelled.digest)?;
         let scorer = Scorer::new(&bundle.parts, &self.labelled)?;
         let evaluation = judge(&scorer, &self.labelled, &self.spec, &self.parts.test)?;
         let training_evaluation = judge(&scorer, &self.labelled, &self.spec, &self.parts.train)?;
@@ -162,18 +165,39 @@ impl Prepared {
 
 fn fit_encoder(labelled: &Labelled, spec: &TrainerSpec, parts: &Parts) -> Result<Encoder> {
     let unfitted = &spec.features.unfitted;
-    let aligned = labelled.log.align(unfitted)?;
-    let values = labelled.log.values(&parts.train, &aligned);
-    let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
-    let mut users = Vec::with_capacity(values.rows as usize);
-    for &index in &parts.train {
-        let record = &labelled.log.records[index];
-        let next = numbers.len() as u32;
-        let user = *numbers.entry(&record.user).or_insert(next);
-        users.extend(std::iter::repeat_n(user, record.rows.items.len()));
+    let rows = Rows::of(labelled, unfitted, parts)?;
+    Ok(unfitted.fit(&spec.features.features, &rows.values, &rows.training(spec))?)
+}
+
+/// The rows that train.
+struct Rows {
+    /// Of an encoder's features.
+    values: Values,
+    /// The user of each, as a dense number.
+    users: Vec<u32>,
+}
+
+impl Rows {
+    fn of(labelled: &Labelled, encoder: &Encoder, parts: &Parts) -> Result<Rows> {
+        let values = labelled.log.values(&parts.train, &labelled.log.align(encoder)?);
+        let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut users = Vec::with_capacity(values.rows as usize);
+        for &index in &parts.train {
+            let record = &labelled.log.records[index];
+            let next = numbers.len() as u32;
+            let user = *numbers.entry(&record.user).or_insert(next);
+            users.extend(std::iter::repeat_n(user, record.rows.items.len()));
+        }
+        Ok(Rows { values, users })
     }
-    let training = Training { users: &users, min_users: spec.features.tables.min_users };
-    Ok(unfitted.fit(&spec.features.features, &values, &training)?)
+
+    fn training(&self, spec: &TrainerSpec) -> Training<'_> {
+        Training { users: &self.users, min_users: spec.features.tables.min_users }
+    }
+
+    fn profile(&self, spec: &TrainerSpec) -> Profile {
+        profile::of(&self.values, &self.training(spec))
+    }
 }
 
 /// Neighbouring records together, up to the size of a guest call.

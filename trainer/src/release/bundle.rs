@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use edge_runtime::bundle::{Bundle as Parts, Role};
 use edge_runtime::channel::Channel;
 use edge_runtime::host::{Guest, Host, HostError, Limits};
+use edge_runtime::profile::Profile;
 use edge_runtime::registry::Registry;
 use edge_runtime::sign::{self, DocumentType};
 use shared_features::digest::Digest;
@@ -35,7 +36,13 @@ impl Bundle {
     ///
     /// # Errors
     /// Parts that no engine runs, or a model that fails on the golden requests.
-    pub fn make(spec: &TrainerSpec, mut load: Load, model: Vec<u8>, training_data: Digest) -> Result<Bundle> {
+    pub fn make(
+        spec: &TrainerSpec,
+        mut load: Load,
+        model: Vec<u8>,
+        profile: &Profile,
+        training_data: Digest,
+    ) -> Result<Bundle> {
         load.model = model;
         let encoder = Encoder::from_bytes(&load.encoder)?;
         let tables = Tables::from_bytes(&load.tables, &encoder.schema, &encoder.statistics)?;
@@ -48,6 +55,7 @@ impl Bundle {
             (Role::Model, load.model),
             (Role::Tables, load.tables),
             (Role::Golden, golden.to_bytes()),
+            (Role::Profile, profile.to_bytes()),
         ]);
         let parts = Parts::make(spec.features.surface(), &guest.describe()?.kind, training_data, blobs)?;
         Ok(Bundle { parts, spec: None, report: None })
