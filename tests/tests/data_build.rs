@@ -13,6 +13,7 @@ use trainer::data::feature_log::{self, FeatureLog};
 use trainer::data::labels::Labels;
 use trainer::data::query::Resources;
 use trainer::data::replay::{Subject, replay};
+use trainer::data::shard::Shard;
 use trainer::data::simulate::{self, World};
 use trainer::data::store::{Data, Writer};
 use trainer::spec::TrainerSpec;
@@ -28,7 +29,7 @@ fn small() -> Resources {
 }
 
 fn log(folder: &Path, spec: &FeatureSpec, data: &Data) -> FeatureLog {
-    replay(data, spec, &Subject::of_spec(spec), folder, &|_, _| {}).unwrap();
+    replay(data, spec, &Subject::of_spec(spec), Shard::WHOLE, folder, &|_, _| {}).unwrap();
     FeatureLog::read(folder).unwrap()
 }
 
@@ -154,6 +155,38 @@ fn positions(dataset: &Path) -> BTreeMap<(String, String), Option<u32>> {
 }
 
 #[test]
+fn shards_together_are_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World { users: 100, items: 60, days: 6, seed: 5, null: false };
+    simulate::write(&world, &folder.path().join("data"), &|_, _| {}).unwrap();
+    let data = Data::open(&folder.path().join("data")).unwrap();
+    let spec = TrainerSpec::parse(SURFACES[0]).unwrap().features;
+    let built = |name: &str, logs: &[std::path::PathBuf]| {
+        let out = folder.path().join(name);
+        let input = Input::folders(logs, spec.surface()).unwrap();
+        let report = build::build(&input, &spec, &small(), &out).unwrap();
+        (report, Dataset::read(&out).unwrap())
+    };
+    let whole = folder.path().join("whole log");
+    log(&whole, &spec, &data);
+    let parts = ["1/3", "2/3", "3/3"].map(|shard| {
+        let part = folder.path().join(format!("log {}", &shard[..1]));
+        replay(&data, &spec, &Subject::of_spec(&spec), shard.parse().unwrap(), &part, &|_, _| {}).unwrap();
+        assert!(Data::open(&part).unwrap().events.len() < data.events.len());
+        part
+    });
+    let (expected, whole) = built("whole", &[whole]);
+    let (got, together) = built("together", &parts);
+    assert!(expected.rows.positive > 0 && expected.events.interactions > 0);
+    assert_eq!((got.rows, got.events), (expected.rows, expected.events));
+    assert_eq!(together.grades, whole.grades);
+    let bytes = |dataset: &Dataset| -> Vec<Vec<u8>> {
+        dataset.log.records.iter().map(shared_features::codec::encode).collect()
+    };
+    assert!(bytes(&together) == bytes(&whole));
+}
+
+#[test]
 fn rows_that_were_logged_twice_are_written_once_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let world = World { users: 60, items: 40, days: 5, seed: 1, null: false };
@@ -166,10 +199,22 @@ fn rows_that_were_logged_twice_are_written_once_and_counted() {
     let mut input = Input::folders(&[from], spec.surface()).unwrap();
     let again = folder.path().join("again.parquet");
     std::fs::copy(&input.rows[0], &again).unwrap();
-    input.rows.push(again);
     let out = folder.path().join("dataset");
+    let once = build::build(&input, &spec, &small(), &out).unwrap();
+    input.rows.push(again);
+    let again = folder.path().join("events again.parquet");
+    std::fs::copy(&input.events[0], &again).unwrap();
+    input.events.push(again);
     let report = build::build(&input, &spec, &small(), &out).unwrap();
     assert_eq!((report.rows.read, report.rows.written, report.rows.duplicates), (2 * rows, rows, rows));
+    assert_eq!((report.rows.shown, report.rows.positive), (once.rows.shown, once.rows.positive));
+    let interactions = once.events.interactions;
+    assert!(interactions > 0 && once.events.interactions_again == 0);
+    assert_eq!((report.events.interactions, report.events.interactions_again), (interactions, interactions));
+    let merged = build::Losses { interactions_again: 0, ..report.events };
+    let shown = (once.events.shown, once.events.shown_again);
+    assert_eq!((merged.shown, merged.shown_again), (2 * shown.0, shown.0 + 2 * shown.1));
+    assert_eq!(build::Losses { shown: shown.0, shown_again: shown.1, ..merged }, once.events);
     let built = Dataset::read(&out).unwrap();
     assert_eq!(built.log.records.len(), log.records.len());
 
@@ -194,7 +239,7 @@ fn a_log_ten_times_larger_than_the_memory_limit_builds() {
     let small = log(&folder.path().join("small"), &spec, &data);
     // The same requests again and again under other names, as many as it takes.
     let large = folder.path().join("large");
-    data.copy_to(&large).unwrap();
+    data.copy_to(&large, Shard::WHOLE).unwrap();
     let mut writer = feature_log::Writer::create(&large, &small.encoder).unwrap();
     let (mut bytes, mut rows, mut copy) = (0, 0, 0);
     while bytes < 10 * LIMIT {

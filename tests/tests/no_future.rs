@@ -8,6 +8,7 @@ use shared_features::random::Random;
 use trainer::data::feature_log::FeatureLog;
 use trainer::data::labels::Labels;
 use trainer::data::replay::{Subject, replay};
+use trainer::data::shard::Shard;
 use trainer::data::simulate::{self, World};
 use trainer::data::store::{Data, Writer};
 use trainer::spec::TrainerSpec;
@@ -63,7 +64,7 @@ fn deleting_or_shuffling_the_future_changes_nothing_before_it() {
         let spec = TrainerSpec::parse(text).unwrap().features;
         let log = |data: &Data, name: &str| {
             let out = folder.path().join(format!("{name}-{}", spec.surface()));
-            replay(data, &spec, &Subject::of_spec(&spec), &out, &|_, _| {}).unwrap();
+            replay(data, &spec, &Subject::of_spec(&spec), Shard::WHOLE, &out, &|_, _| {}).unwrap();
             FeatureLog::read(&out).unwrap().records
         };
         let all = log(&whole, "log");

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use trainer::data::import::{self, Format};
 use trainer::data::labelled::Labelled;
 use trainer::data::replay::{Subject, replay};
+use trainer::data::shard::Shard;
 use trainer::data::store::Data;
 use trainer::experiment::bootstrap::{self, Estimate};
 use trainer::experiment::evaluation::{JudgedRequest, evaluate, primary_of};
@@ -44,7 +45,15 @@ fn prepare(example: &str, format: Format, files: &[PathBuf]) -> Prepared {
     let spec = TrainerSpec::read(&spec_path).unwrap();
     let (data, log) = (folder.path().join("data"), folder.path().join("log"));
     import::run(format, files, &spec, &data, 0, &|_, _| {}).unwrap();
-    replay(&Data::open(&data).unwrap(), &spec.features, &Subject::of_spec(&spec.features), &log, &|_, _| {}).unwrap();
+    replay(
+        &Data::open(&data).unwrap(),
+        &spec.features,
+        &Subject::of_spec(&spec.features),
+        Shard::WHOLE,
+        &log,
+        &|_, _| {},
+    )
+    .unwrap();
     let labelled = Labelled::read(&log, &spec.features).unwrap();
     Prepared { folder, spec_path, spec, labelled }
 }

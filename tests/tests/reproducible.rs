@@ -6,6 +6,7 @@ use std::process::Command;
 use hearth_tests::world::{copy, workspace};
 use shared_features::digest::Digest;
 use trainer::data::replay::{Subject, replay};
+use trainer::data::shard::Shard;
 use trainer::data::simulate::{self, World};
 use trainer::data::store::Data;
 use trainer::experiment::train::{Settings, train};
@@ -17,7 +18,8 @@ fn bundle(folder: &Path, seed: u64) -> Digest {
     let spec_path = workspace().join("trainer/specs/shortcuts.toml");
     let spec = TrainerSpec::read(&spec_path).unwrap();
     let data = Data::open(&folder.join("data")).unwrap();
-    replay(&data, &spec.features, &Subject::of_spec(&spec.features), &folder.join("log"), &|_, _| {}).unwrap();
+    replay(&data, &spec.features, &Subject::of_spec(&spec.features), Shard::WHOLE, &folder.join("log"), &|_, _| {})
+        .unwrap();
     train(&folder.join("log"), &spec_path, &Settings { seed, fold: 0 }, &folder.join("run"), &|_, _| {}).unwrap().bundle
 }
 

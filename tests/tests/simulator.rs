@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hearth_tests::world;
 use trainer::data::replay::{Subject, replay};
+use trainer::data::shard::Shard;
 use trainer::data::simulate::{self, World};
 use trainer::data::store::Data;
 use trainer::experiment::train::{Report, Settings, train};
@@ -25,7 +26,7 @@ fn learn(data: &Path, surface: &str, work: &Path) -> (TrainerSpec, Report) {
     let spec = TrainerSpec::read(&spec_path).unwrap();
     let (log, run) = (work.join(format!("log-{surface}")), work.join(format!("run-{surface}")));
     let data = Data::open(data).unwrap();
-    replay(&data, &spec.features, &Subject::of_spec(&spec.features), &log, &|_, _| {}).unwrap();
+    replay(&data, &spec.features, &Subject::of_spec(&spec.features), Shard::WHOLE, &log, &|_, _| {}).unwrap();
     let report = train(&log, &spec_path, &Settings::default(), &run, &|_, _| {}).unwrap();
     (spec, report)
 }

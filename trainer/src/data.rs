@@ -17,6 +17,7 @@ pub mod labels;
 pub mod query;
 pub mod replay;
 pub mod schema;
+pub mod shard;
 pub mod simulate;
 pub mod statistics;
 pub mod store;

@@ -192,7 +192,7 @@ fn recorded(most: usize) -> Vec<Section> {
 /// The first requests of a surface, and a tree model over an encoder that is fitted on them.
 fn surface_of(events: &[Event], surface: &'static str, spec: &str, most: usize) -> Section {
     let spec = TrainerSpec::parse(spec).expect("a shipped spec is valid").features;
-    let histories = histories(events);
+    let histories = histories(events, trainer::data::shard::Shard::WHOLE);
     let mut users: BTreeMap<&str, &Attributes> = BTreeMap::new();
     let mut calls = Vec::new();
     let mut last = 0;

@@ -8,6 +8,7 @@ use clap::Args;
 use super::terminal::say;
 use super::{Run, terminal};
 use crate::data::replay::{self, Subject};
+use crate::data::shard::Shard;
 use crate::data::store::Data;
 use crate::release::bundle::Bundle;
 use crate::spec::TrainerSpec;
@@ -16,7 +17,8 @@ use crate::spec::TrainerSpec;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   trainer replay --data data --spec docs/examples/ranklens.toml --out log
-  trainer replay --data data --bundle registry/bundles/3f9a.. --channel registry/channels/podcasts/stable --out log")]
+  trainer replay --data data --bundle registry/bundles/3f9a.. --channel registry/channels/podcasts/stable --out log
+  trainer replay --data data --spec docs/examples/ranklens.toml --shard 2/4 --out log-2")]
 pub(super) struct Replay {
     /// The DATA folder
     #[arg(long)]
@@ -31,6 +33,10 @@ pub(super) struct Replay {
     /// Use this channel's salt, arm and weight; goes with --bundle
     #[arg(long, requires = "bundle")]
     channel: Option<PathBuf>,
+    /// Replay only a share of the users, NUMBER/OF, such as 2/4 on the second of four machines; `data build` takes
+    /// the LOG folders of all shares together
+    #[arg(long, value_name = "NUMBER/OF", default_value_t = Shard::WHOLE)]
+    shard: Shard,
     /// The LOG folder to write
     #[arg(long)]
     out: PathBuf,
@@ -53,7 +59,7 @@ impl Run for Replay {
             Some(bundle) => bundle.subject(self.channel.as_deref())?,
         };
         let bar = terminal::progress("replaying");
-        let summary = replay::replay(&data, &spec.features, &subject, &self.out, &terminal::moves(&bar))?;
+        let summary = replay::replay(&data, &spec.features, &subject, self.shard, &self.out, &terminal::moves(&bar))?;
         bar.finish_and_clear();
         if self.json {
             return terminal::print_json(&summary);

@@ -83,6 +83,8 @@ pub struct Rows {
 pub struct Losses {
     /// Interactions in the log.
     pub interactions: u64,
+    /// Interactions that the log has again; merged, and not counted elsewhere.
+    pub interactions_again: u64,
     /// Interactions whose action has no grade.
     pub ungraded: u64,
     /// Graded interactions that name no request.
@@ -276,6 +278,7 @@ async fn losses(session: &SessionContext, spec: &FeatureSpec) -> Result<Losses, 
     };
     Ok(Losses {
         interactions: count("interactions"),
+        interactions_again: count("interactions_again"),
         ungraded: count("ungraded"),
         without_request: count("without_request"),
         attributed: count("attributed"),

@@ -24,6 +24,7 @@ use shared_features::tables::Tables;
 use shared_features::wire::{Call, Extracted, Load};
 
 use crate::data::feature_log::{FeatureLogError, Writer};
+use crate::data::shard::Shard;
 use crate::data::store::{Data, DataError};
 use crate::data::tables::{SnapshotError, Snapshots};
 
@@ -136,7 +137,9 @@ struct Pending<'a> {
     attributes: Option<&'a Attributes>,
 }
 
-/// Replays the requests of the spec's surface into a LOG folder.
+/// Replays the requests of the spec's surface into a LOG folder, those of the users of a shard.
+///
+/// Tables are made of the events of all users; the LOG folder gets those that a shard's rows are labelled with.
 ///
 /// # Errors
 /// Data, engine or folder errors; nothing is left under the final name then.
@@ -144,14 +147,15 @@ pub fn replay(
     data: &Data,
     spec: &FeatureSpec,
     subject: &Subject,
+    shard: Shard,
     folder: &Path,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Summary, ReplayError> {
     let encoder = Encoder::from_bytes(&subject.encoder)?;
     let mut summary = Summary::default();
-    let histories = histories(&data.events);
+    let histories = histories(&data.events, shard);
     summary.interactions = histories.values().map(|h| h.entries().len() as u64).sum();
-    let pending = pending(&data.events, spec.surface())?;
+    let pending = pending(&data.events, spec.surface(), shard)?;
     summary.requests = pending.len() as u64;
     let snapshots = Snapshots::new(spec, &data.events)?;
     let mut by_snapshot: BTreeMap<i64, Vec<Pending>> = BTreeMap::new();
@@ -190,7 +194,7 @@ pub fn replay(
     if let Some(tables) = newest {
         write_tables(folder, &tables).map_err(|source| ReplayError::Io { path: folder.join("tables"), source })?;
     }
-    data.copy_to(folder)?;
+    data.copy_to(folder, shard)?;
     Ok(summary)
 }
 
@@ -215,11 +219,13 @@ fn write(
     Ok(writer)
 }
 
-/// Every user's interactions as one history.
-pub fn histories(events: &[Event]) -> BTreeMap<&str, History> {
+/// The interactions of each user of a shard as one history.
+pub fn histories(events: &[Event], shard: Shard) -> BTreeMap<&str, History> {
     let mut entries: BTreeMap<&str, Vec<Entry>> = BTreeMap::new();
     for event in events {
-        if let Event::Interaction(interaction) = event {
+        if let Event::Interaction(interaction) = event
+            && shard.has(&interaction.user)
+        {
             entries.entry(&interaction.user).or_default().push(Entry::from(interaction));
         }
     }
@@ -243,7 +249,7 @@ pub(super) fn write_tables(folder: &Path, tables: &[u8]) -> std::io::Result<()> 
     std::fs::write(folder.join("tables").join("newest"), tables)
 }
 
-fn pending<'a>(events: &'a [Event], surface: &str) -> Result<Vec<Pending<'a>>, ReplayError> {
+fn pending<'a>(events: &'a [Event], surface: &str, shard: Shard) -> Result<Vec<Pending<'a>>, ReplayError> {
     let mut attributes: BTreeMap<&str, &Attributes> = BTreeMap::new();
     let mut surfaces: BTreeMap<&str, u64> = BTreeMap::new();
     let mut pending = Vec::new();
@@ -254,7 +260,7 @@ fn pending<'a>(events: &'a [Event], surface: &str) -> Result<Vec<Pending<'a>>, R
             }
             Event::Request(request) => {
                 *surfaces.entry(&request.surface).or_default() += 1;
-                if request.surface == surface {
+                if request.surface == surface && shard.has(&request.user) {
                     let attributes = attributes.get(request.user.as_str()).copied();
                     pending.push(Pending { order, event: request, attributes });
                 }

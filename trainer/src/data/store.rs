@@ -4,6 +4,7 @@
 //! `data.json` says what is in it and how it was made, and carries the SHA-256 of `events.parquet`, which names the data.
 //! Attributes are kept as they were sent; what reads them checks them against its own schema.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,8 @@ use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
 use shared_features::event::Event;
+
+use super::shard::Shard;
 
 pub(crate) mod columns;
 
@@ -190,19 +193,54 @@ impl Data {
         Ok(Data { events, relevance, digest: summary.digest, folder: folder.to_owned() })
     }
 
-    /// Copies the folder's files into another folder, such as the LOG folder that they label.
+    /// Copies the folder's files into another folder, such as the LOG folder that they label: of users, requests,
+    /// impressions and interactions those of a shard.
     ///
     /// # Errors
     /// A file that cannot be read or written.
-    pub fn copy_to(&self, folder: &Path) -> Result<(), DataError> {
-        fs::create_dir_all(folder).map_err(|source| DataError::Io { path: folder.to_owned(), source })?;
-        let names = [EVENTS, RELEVANCE, DESCRIPTION];
-        for name in names.into_iter().filter(|name| *name != RELEVANCE || !self.relevance.is_empty()) {
-            let (path, temporary) = (folder.join(name), folder.join(format!("{name}.partial")));
-            fs::copy(self.folder.join(name), &temporary)
-                .and_then(|_| fs::rename(&temporary, &path))
-                .map_err(|source| DataError::Io { path, source })?;
+    pub fn copy_to(&self, folder: &Path, shard: Shard) -> Result<(), DataError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| DataError::Io { path, source }
+        };
+        fs::create_dir_all(folder).map_err(io(folder))?;
+        let aside = tempfile::tempdir_in(folder).map_err(io(folder))?;
+        let from = if shard.is_whole() { &self.folder } else { aside.path() };
+        if !shard.is_whole() {
+            self.write_shard(shard, aside.path())?;
         }
+        let names = [EVENTS, RELEVANCE, DESCRIPTION];
+        for name in names.into_iter().filter(|name| *name != RELEVANCE || from.join(name).exists()) {
+            let (path, temporary) = (folder.join(name), folder.join(format!("{name}.partial")));
+            fs::copy(from.join(name), &temporary).and_then(|_| fs::rename(&temporary, &path)).map_err(io(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a DATA folder of what a shard's users asked for, saw and did, and of all items.
+    fn write_shard(&self, shard: Shard, folder: &Path) -> Result<(), DataError> {
+        let of = |event: &Event| match event {
+            Event::Request(request) => shard.has(&request.user).then(|| request.id.clone()),
+            _ => None,
+        };
+        let requests: HashSet<String> = self.events.iter().filter_map(of).collect();
+        let mut writer = Writer::create(folder)?;
+        for event in &self.events {
+            let is_in = match event {
+                Event::Item(_) => true,
+                Event::User(user) => shard.has(&user.id),
+                Event::Request(request) => requests.contains(&request.id),
+                Event::Impression(impression) => requests.contains(&impression.request),
+                Event::Interaction(interaction) => shard.has(&interaction.user),
+            };
+            if is_in {
+                writer.push(event.clone())?;
+            }
+        }
+        for row in self.relevance.iter().filter(|row| requests.contains(&row.request)) {
+            writer.push_relevance(row.clone())?;
+        }
+        writer.finish(serde_json::json!({ "shard": shard.to_string(), "of": self.digest }))?;
         Ok(())
     }
 }

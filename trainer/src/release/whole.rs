@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::bundle::Bundle;
 use super::publish::{Published, Target, publish};
 use crate::data::replay::{Subject, replay};
+use crate::data::shard::Shard;
 use crate::data::store::Data;
 use crate::experiment::train::{Report, Settings, train};
 use crate::spec::TrainerSpec;
@@ -26,7 +27,7 @@ pub fn run_once(
 ) -> Result<(Report, Published)> {
     let spec = TrainerSpec::read(spec_path)?;
     let (log, run) = (work.join("log"), work.join("run"));
-    replay(&Data::open(data)?, &spec.features, &Subject::of_spec(&spec.features), &log, replaying)?;
+    replay(&Data::open(data)?, &spec.features, &Subject::of_spec(&spec.features), Shard::WHOLE, &log, replaying)?;
     let report = train(&log, spec_path, &Settings { seed, fold: 0 }, &run, training)?;
     let bundle = Bundle::open(run.to_str().unwrap_or_default())?;
     let published = publish(&bundle, target, None)?;

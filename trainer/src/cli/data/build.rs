@@ -85,6 +85,7 @@ fn print(report: &Report) {
         ("  too late for their request", events.shown_late),
         ("  for a request that is not in the log", events.shown_unknown_request),
         ("interactions", events.interactions),
+        ("  again, merged", events.interactions_again),
         ("  of an action without a grade", events.ungraded),
         ("  too late for their request", events.late),
         ("  before their request", events.early),

@@ -1,5 +1,5 @@
 -- What became of all interactions and impressions, in one row of counts, over the views.
-SELECT interaction.*, attribution.*, shown.*, merged.*
+SELECT counted.*, everything.named - counted.interactions AS interactions_again, attribution.*, shown.*, merged.*
 FROM (
     SELECT count(*) AS interactions,
            count(*) FILTER (WHERE grade IS NULL) AS ungraded,
@@ -9,11 +9,12 @@ FROM (
            count(*) FILTER (WHERE grade IS NOT NULL AND ts < asked) AS early
     FROM (
         SELECT e.request, e.ts, g.grade, a.ts AS asked
-        FROM (SELECT request, ts, action FROM events WHERE event = 'interaction') e
+        FROM interaction e
         LEFT JOIN grades g ON e.action = g.action
         LEFT JOIN asked a ON e.request = a.request
     )
-) interaction
+) counted
+CROSS JOIN (SELECT count(*) AS named FROM events WHERE event = 'interaction') everything
 CROSS JOIN (SELECT count(*) AS attributed FROM attributed) attribution
 CROSS JOIN (
     SELECT count(*) AS shown,

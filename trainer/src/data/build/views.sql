@@ -26,10 +26,13 @@ FROM impression i JOIN asked a ON i.request = a.request
 WHERE i.ts <= a.ts + {window}
 GROUP BY i.request, i.item;
 
+-- An interaction that came twice, such as before and after midnight, is one.
+CREATE VIEW interaction AS
+SELECT DISTINCT id, request, "user", item, surface, ts, action FROM events WHERE event = 'interaction';
+
 CREATE VIEW graded AS
 SELECT e.id, e.request, e."user", e.item, e.surface, e.ts, g.grade
-FROM events e JOIN grades g ON e.action = g.action
-WHERE e.event = 'interaction';
+FROM interaction e JOIN grades g ON e.action = g.action;
 
 CREATE VIEW touch AS
 SELECT a."user", i.item, a.surface, i.request, i.ts, a.ts AS asked

@@ -3,6 +3,7 @@ use shared_features::spec::FeatureSpec;
 use super::*;
 use crate::data::feature_log::FeatureLog;
 use crate::data::replay::{Subject, replay};
+use crate::data::shard::Shard;
 use crate::data::simulate::{self, World};
 use crate::data::store::Data;
 use crate::data::warehouse::{Day, Warehouse};
@@ -46,7 +47,7 @@ async fn nothing_of_a_forgotten_user_is_left_and_all_of_the_others() {
     let world = World { users: 30, items: 30, days: 3, seed: 1, null: false };
     simulate::write(&world, &folder.path().join("data"), &|_, _| {}).unwrap();
     let data = Data::open(&folder.path().join("data")).unwrap();
-    replay(&data, &spec(), &Subject::of_spec(&spec()), &folder.path().join("log"), &|_, _| {}).unwrap();
+    replay(&data, &spec(), &Subject::of_spec(&spec()), Shard::WHOLE, &folder.path().join("log"), &|_, _| {}).unwrap();
     let log = FeatureLog::read(&folder.path().join("log")).unwrap();
     let user = log.records[0].user.clone();
     let logged = |e: &&Event| matches!(e, Event::Impression(_) | Event::Interaction(_));

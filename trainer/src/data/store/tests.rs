@@ -80,7 +80,7 @@ fn what_is_written_is_read_in_the_same_order() {
     assert_eq!(summary.counts.interactions, 3);
     assert!(data.relevance.is_empty() && !path.join(RELEVANCE).exists());
     let copy = folder.path().join("log");
-    data.copy_to(&copy).unwrap();
+    data.copy_to(&copy, Shard::WHOLE).unwrap();
     assert_eq!(Data::open(&copy).unwrap().events, data.events);
 }
 
