@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use edge_runtime::host::Limits;
 use edge_runtime::runtime::{Keep, Runtime, Settings as EdgeSettings};
 use edge_runtime::spool::{self, Entry};
+use hearth_tests::binary;
 use hearth_tests::client::{Acknowledged, client, now_ms};
 use hearth_tests::collector::{Collector as Process, TOKEN, free_address, tokens};
 use hearth_tests::edge::Edge;
@@ -506,6 +507,33 @@ async fn only_what_no_commit_names_and_is_old_is_swept_away() {
     let after: BTreeSet<String> = listed().await.into_iter().collect();
     let expected: BTreeSet<String> = before.into_iter().chain([new]).collect();
     assert_eq!(after, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_of_a_store_are_those_of_its_last_commit() {
+    let folder = published();
+    let folder = folder.path();
+    let entries = logged(folder, 5).await;
+    let collector = collector(folder, store(folder), Settings::default()).await.unwrap();
+    collector.accept("edge", "1", batch(&entries).into()).await.unwrap();
+    collector.compact().await.unwrap();
+    let found = Warehouse::of(store(folder)).await.unwrap();
+    let day = found.rows("podcasts", Day::ALL).map(|file| file.day).max().unwrap();
+    let of_day: Vec<String> = found.rows("podcasts", day..=day).map(|file| file.path.clone()).collect();
+    let mut rows = 0;
+    for file in found.rows("podcasts", Day::ALL) {
+        rows += found.read_rows(file).await.unwrap().records.iter().map(|r| r.rows.items.len()).sum::<usize>();
+    }
+    // What no commit names is not read, and no Parquet.
+    let (place, _) = of_day[0].rsplit_once('/').unwrap();
+    store(folder).create(&format!("{place}/0123-orphan.parquet"), b"orphan".to_vec().into()).await.unwrap();
+    for place in ["store", "store/rows/podcasts", "store/rows"] {
+        let statistics: serde_json::Value =
+            serde_json::from_str(&binary::trainer_ok(folder, &["data", "stats", place, "--json"])).unwrap();
+        assert_eq!(statistics["slices"][0]["rows"], rows, "{place}");
+    }
+    let error = binary::trainer_fails(folder, &["data", "stats", "store/rows/home"]);
+    assert!(error.contains("store/rows/home has no"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,6 +28,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::collected::CollectedError;
+
 pub use counts::Limit;
 pub use numbers::NumberStatistics;
 pub use ranks::{Bucket, Ranks};
@@ -195,6 +197,9 @@ pub enum StatisticsError {
         /// Why.
         source: parquet::errors::ParquetError,
     },
+    /// A collected store.
+    #[error(transparent)]
+    Collected(#[from] CollectedError),
     /// There is nothing to read.
     #[error("{path} has no .csv or .parquet files")]
     Empty {

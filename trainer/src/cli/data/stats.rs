@@ -14,9 +14,11 @@ use crate::data::statistics::{self, Content, FeatureStatistics, Settings, SliceS
 #[command(after_help = "Examples:
   trainer data stats log --slice surface --out today.json
   trainer data stats trips.csv
+  trainer data stats store/rows/podcasts/2026-01-05
   trainer data stats today.json --json
 
-DATA is CSV, Parquet, a folder of either, or a LOG folder, whose features are its `value.` columns.
+DATA is CSV, Parquet, a folder of either, or a LOG folder, whose features are its `value.` columns;
+of a collector's store it is all rows, or those of a surface or a day, as of its last commit.
 CSV is read as TFDV reads it: an empty cell is missing, floats have 32 bits.
 Counts are exact; `~` marks a distinct count that is estimated, with a standard error of 0.81 %.
 Quantiles of more than 8,192 different numbers are from a sketch, which states by how much a rank may be wrong.")]
