@@ -85,9 +85,9 @@ fn distances_by_hand() {
     let drift = drift();
     let genres = Categories { names: names(&["A", "a"]), codes: vec![0, 1, NO_CODE, NO_CODE] };
     let tags = TagSets { names: names(&["x"]), offsets: vec![0, 1, 2, 3, 3], codes: vec![0, 0, 0] };
-    let columns = vec![Column::Number(vec![MISSING, 100.0, 100.0, 1.5]), Column::Category(genres), Column::Tags(tags)];
+    let columns = vec![Column::Number(vec![MISSING, 1.5, 1.5, 1.5]), Column::Category(genres), Column::Tags(tags)];
     counted(&drift, &Values { rows: 4, columns }, MIN_REQUESTS);
-    // Up to 1: a half against nothing; up to 2: three quarters against a third.
+    // Up to 1: a half against nothing; up to 2: three quarters against all.
     // `a`: three quarters against a half; others: nothing against a half. `x`: a half against all; missing: 4/8, 1/4.
     let expected = [(0.25, 0.5), (0.5, 0.5), (0.25, 0.5)];
     assert_eq!(measured(&drift), expected.map(|(missing, distribution)| (Some(missing), Some(distribution))));
