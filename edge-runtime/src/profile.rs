@@ -155,17 +155,19 @@ fn total(counts: &[u64], bounds: usize) -> Result<u64, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use shared_features::spec::FeatureSpec;
 
-    const SPEC: &str = r#"
+    /// A number, a category and tags of items.
+    pub(crate) const SPEC: &str = r#"
 surface = "home"
 fallback = "b"
 candidates = ["request"]
 [schema.item]
 minutes = "number"
 genre = "category"
+tags = "tags"
 [label]
 grades = { play = 1 }
 [[features]]
@@ -176,6 +178,11 @@ field = "item.minutes"
 name = "genre"
 source = "field"
 field = "item.genre"
+encode = false
+[[features]]
+name = "tags"
+source = "field"
+field = "item.tags"
 encode = false
 [[baselines]]
 name = "b"
@@ -189,9 +196,8 @@ score = "minutes"
     fn profile() -> Profile {
         let numbers = Spread::Numbers { cuts: vec![0.0, 1.5], counts: vec![5, 0, 3] };
         let strings = Spread::Strings { names: vec!["pop".into(), "rock".into()], counts: vec![4, 4, 2] };
-        let features =
-            vec![FeatureProfile { missing: 2, spread: numbers }, FeatureProfile { missing: 0, spread: strings }];
-        Profile { rows: 10, features }
+        let features = [(2, numbers), (0, strings), (10, Spread::Unknown)];
+        Profile { rows: 10, features: features.map(|(missing, spread)| FeatureProfile { missing, spread }).to_vec() }
     }
 
     #[test]
@@ -220,7 +226,7 @@ score = "minutes"
 
     #[test]
     fn impossible_profiles_are_refused() {
-        refused(|p| drop(p.features.pop()), "1 features, the encoder has 2");
+        refused(|p| drop(p.features.pop()), "2 features, the encoder has 3");
         refused(|p| p.features[0].missing = 11, "feature `minutes`: missing in 11 of 10 rows");
         refused(|p| p.features[0].missing = 3, "8 rows in buckets and 3 without a value");
         for cuts in [[1.0, 1.0], [2.0, 1.0], [0.0, f32::NAN], [f32::NAN, 0.0], [0.0, f32::INFINITY]] {

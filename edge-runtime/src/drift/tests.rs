@@ -3,35 +3,7 @@ use shared_features::numeric::MISSING;
 use shared_features::spec::FeatureSpec;
 
 use super::*;
-
-const SPEC: &str = r#"
-surface = "home"
-fallback = "b"
-candidates = ["request"]
-[schema.item]
-minutes = "number"
-genre = "category"
-tags = "tags"
-[label]
-grades = { play = 1 }
-[[features]]
-name = "minutes"
-source = "field"
-field = "item.minutes"
-[[features]]
-name = "genre"
-source = "field"
-field = "item.genre"
-encode = false
-[[features]]
-name = "tags"
-source = "field"
-field = "item.tags"
-encode = false
-[[baselines]]
-name = "b"
-score = "minutes"
-"#;
+use crate::profile::tests::SPEC;
 
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()

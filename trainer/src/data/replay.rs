@@ -30,8 +30,9 @@ use crate::data::tables::{SnapshotError, Snapshots};
 
 /// Most requests in one guest call.
 const REQUESTS_PER_CALL: usize = 64;
-/// Most snapshots that are answered at the same time.
+/// Most snapshots that are answered at the same time, and most requests, but for those of a single snapshot.
 const SNAPSHOTS_AT_ONCE: usize = 8;
+const REQUESTS_AT_ONCE: usize = 4_096;
 
 /// What answers the requests.
 #[derive(Clone, Debug)]
@@ -176,7 +177,8 @@ pub fn replay(
         let (answered, records) = sync_channel(1);
         let writing = scope.spawn(|| write(writer, records, &mut summary, progress));
         let mut newest = None;
-        for requests in requests.chunks(SNAPSHOTS_AT_ONCE) {
+        let size = |requests: &Vec<Pending>| requests.len().max(REQUESTS_AT_ONCE / SNAPSHOTS_AT_ONCE);
+        for requests in neighbours(&requests, REQUESTS_AT_ONCE, size) {
             let tables: Vec<Vec<u8>> = tables.iter().take(requests.len()).collect();
             let parts = tables.par_iter().zip(requests);
             let parts = parts.map(|(tables, requests)| answer(host, subject, &encoder, tables, requests, &histories));
@@ -298,7 +300,7 @@ fn answer(
     }
     let of_one_user: Vec<(&str, &[&Pending])> =
         by_user.iter().flat_map(|(user, all)| all.chunks(REQUESTS_PER_CALL).map(|part| (*user, part))).collect();
-    let calls: Vec<&[(&str, &[&Pending])]> = fill(&of_one_user);
+    let calls = neighbours(&of_one_user, REQUESTS_PER_CALL, |(_, requests)| requests.len());
     let digests = (encoder.hash(), Digest::of(tables));
     let answered = calls.par_iter().map(|users| -> Result<Vec<(usize, Record)>, ReplayError> {
         let mut call = Call { histories: Vec::new(), requests: Vec::new(), salt: subject.salt.clone() };
@@ -328,21 +330,21 @@ fn answer(
     Ok(answered?.into_iter().flatten().collect())
 }
 
-/// Neighbouring users together, up to the size of a call.
-fn fill<'a, 'b>(users: &'a [(&'b str, &'b [&'b Pending<'b>])]) -> Vec<&'a [(&'b str, &'b [&'b Pending<'b>])]> {
-    let mut calls = Vec::new();
-    let (mut from, mut size) = (0, 0);
-    for (at, (_, requests)) in users.iter().enumerate() {
-        if at > from && size + requests.len() > REQUESTS_PER_CALL {
-            calls.push(&users[from..at]);
-            (from, size) = (at, 0);
+/// Neighbours together, up to a size; what is larger stands alone.
+fn neighbours<T>(all: &[T], most: usize, size: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let mut together = Vec::new();
+    let (mut from, mut sum) = (0, 0);
+    for (at, one) in all.iter().enumerate() {
+        if at > from && sum + size(one) > most {
+            together.push(&all[from..at]);
+            (from, sum) = (at, 0);
         }
-        size += requests.len();
+        sum += size(one);
     }
-    if from < users.len() {
-        calls.push(&users[from..]);
+    if from < all.len() {
+        together.push(&all[from..]);
     }
-    calls
+    together
 }
 
 /// A view that holds the window of each of these requests.
@@ -401,4 +403,17 @@ fn record(
 /// A snapshot that does not fit.
 pub fn check_tables(bytes: &[u8], encoder: &Encoder) -> Result<Tables, shared_features::tables::TablesError> {
     Tables::from_bytes(bytes, &encoder.schema, &encoder.statistics)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::neighbours;
+
+    #[test]
+    fn neighbours_are_together_up_to_a_size() {
+        let together =
+            |all: &[usize]| neighbours(all, 10, |n| *n).into_iter().map(<[usize]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(together(&[5, 5, 1, 12, 3, 7, 1]), [vec![5, 5], vec![1], vec![12], vec![3, 7], vec![1]]);
+        assert!(together(&[]).is_empty());
+    }
 }

@@ -199,22 +199,14 @@ impl Data {
     /// # Errors
     /// A file that cannot be read or written.
     pub fn copy_to(&self, folder: &Path, shard: Shard) -> Result<(), DataError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| DataError::Io { path, source }
-        };
-        fs::create_dir_all(folder).map_err(io(folder))?;
-        let aside = tempfile::tempdir_in(folder).map_err(io(folder))?;
-        let from = if shard.is_whole() { &self.folder } else { aside.path() };
-        if !shard.is_whole() {
-            self.write_shard(shard, aside.path())?;
+        let io = |source| DataError::Io { path: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(io)?;
+        if shard.is_whole() {
+            return copy(&self.folder, folder);
         }
-        let names = [EVENTS, RELEVANCE, DESCRIPTION];
-        for name in names.into_iter().filter(|name| *name != RELEVANCE || from.join(name).exists()) {
-            let (path, temporary) = (folder.join(name), folder.join(format!("{name}.partial")));
-            fs::copy(from.join(name), &temporary).and_then(|_| fs::rename(&temporary, &path)).map_err(io(&path))?;
-        }
-        Ok(())
+        let aside = tempfile::tempdir_in(folder).map_err(io)?;
+        self.write_shard(shard, aside.path())?;
+        copy(aside.path(), folder)
     }
 
     /// Writes a DATA folder of what a shard's users asked for, saw and did, and of all items.
@@ -243,6 +235,17 @@ impl Data {
         writer.finish(serde_json::json!({ "shard": shard.to_string(), "of": self.digest }))?;
         Ok(())
     }
+}
+
+/// Copies the files of a DATA folder; each is whole under its name.
+fn copy(from: &Path, to: &Path) -> Result<(), DataError> {
+    for name in [EVENTS, RELEVANCE, DESCRIPTION].into_iter().filter(|name| from.join(name).exists()) {
+        let (path, temporary) = (to.join(name), to.join(format!("{name}.partial")));
+        fs::copy(from.join(name), &temporary)
+            .and_then(|_| fs::rename(&temporary, &path))
+            .map_err(|source| DataError::Io { path, source })?;
+    }
+    Ok(())
 }
 
 impl Summary {

@@ -173,7 +173,7 @@ pub(super) fn wider(a: Option<Type>, b: Option<Type>) -> Option<Type> {
     a.max(b)
 }
 
-/// The collected store that a path of rows is in, such as `STORE/rows/home/2026-01-05`, and the path in it.
+/// The collected store that a path of rows is in, such as `STORE/rows/SURFACE/2026-01-05`, and the path in it.
 fn collected(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let below =
         |store: &Path| path.strip_prefix(store).is_ok_and(|p| p.as_os_str().is_empty() || p.starts_with("rows"));
