@@ -19,7 +19,7 @@ TIME ?= 600
 FUZZ ?= $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 NIGHTLY ?= nightly
 
-.PHONY: help setup hosts peers demo test lint bench bench-data engine parity real null fuzz soak loss docs
+.PHONY: help setup hosts peers demo test lint bench bench-data bench-scale engine parity real null fuzz soak loss docs
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -63,6 +63,10 @@ bench: setup peers ## speeds, beside peers
 
 bench-data: setup ## statistics, validation, replay and datasets, beside reading Parquet; beside TFDV with HEARTH_TFDV=PYTHON
 	$(CARGO) bench --locked --package hearth-tests --bench data
+
+bench-scale: setup ## data commands alone and on a cluster of this machine's processes; docs/scale.md has the figures
+	$(CARGO) build --release --workspace --locked --bins --example scale
+	"$${CARGO_TARGET_DIR:-target}/release/examples/scale"
 
 parity: setup hosts ## the same bits from native code, wasmtime (Cranelift, Winch, Pulley), Node, Chromium and Firefox; writes docs/parity.md
 	$(CARGO) run --release --locked --package hearth-tests --example parity -- --cases $(CASES) --write docs/parity.md

@@ -6,31 +6,24 @@
 //! rows that were put into memory for it, which is the fastest it can do.
 //! Replay runs on all cores and, in a process of its own, on one.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Instant;
 
-use arrow_array::{ArrayRef, Float32Array, Int64Array, RecordBatch, StringArray};
-use parquet::arrow::ArrowWriter;
+use hearth_tests::load;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use shared_features::event::{Candidate, Event, InteractionEvent};
-use shared_features::random::Random;
+use shared_features::event::Event;
 use shared_features::spec::FeatureSpec;
 use trainer::data::build::{self, Input};
 use trainer::data::query::Resources;
 use trainer::data::replay::{Subject, Summary, replay};
 use trainer::data::schema::infer;
 use trainer::data::shard::Shard;
-use trainer::data::simulate::{self, World};
 use trainer::data::statistics::{self, Settings, Statistics};
-use trainer::data::store::{self, Data};
+use trainer::data::store::Data;
 use trainer::data::validation::{Against, validate};
 use trainer::spec::TrainerSpec;
-
-const BATCH: usize = 65_536;
 
 /// Names the folder of events to a process that replays them on one core.
 const ONE_CORE: &str = "HEARTH_BENCH_ONE_CORE";
@@ -42,7 +35,7 @@ fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let rows = number("HEARTH_BENCH_ROWS", 10_000_000);
     let file = folder.path().join("rows.parquet");
-    write(&file, rows);
+    load::rows(&file, rows);
     println!("{rows} rows x 40 features, {} MB of Parquet", size(&file) / 1_000_000);
     let read = seconds(|| read(&file));
     let (statistics, stats) = timed(|| of(&file));
@@ -63,7 +56,7 @@ fn peer(folder: &Path) {
     };
     let rows = number("HEARTH_BENCH_TFDV_ROWS", 200_000);
     let (parquet, csv) = (folder.join("peer.parquet"), folder.join("peer.csv"));
-    write(&parquet, rows);
+    load::rows(&parquet, rows);
     let program =
         "import sys, pyarrow.parquet as pq; pq.read_table(sys.argv[1]).to_pandas().to_csv(sys.argv[2], index=False)";
     let written = Command::new(&python).args(["-c", program]).args([&parquet, &csv]).status();
@@ -104,7 +97,7 @@ fn peer(folder: &Path) {
 /// Replay with 200 candidates a request and histories of 200, on all cores and on one; then a dataset of its log.
 fn replay_and_build(folder: &Path) {
     let data = folder.join("data");
-    write_events(&data, &folder.join("world"));
+    load::events(&data, &folder.join("world"));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (summary, took) = replay_of(&data);
     let rate = summary.rows as f64 / took;
@@ -160,79 +153,8 @@ fn replay_of(data: &Path) -> (Summary, f64) {
     timed(|| replay(&data))
 }
 
-/// A simulated world whose requests have 200 candidates, and whose users have done 200 things before.
-fn write_events(to: &Path, world: &Path) {
-    const MANY: usize = 200;
-    let made = World { users: 2_000, items: 300, days: 28, seed: 1, null: false };
-    simulate::write(&made, world, &|_, _| {}).expect("the folder is ours");
-    let mut events = Data::open(world).expect("it was just written").events;
-    let of = |event: &Event| match event {
-        Event::Item(item) => Some(item.id.clone()),
-        _ => None,
-    };
-    let items: Vec<String> = events.iter().filter_map(of).collect();
-    let mut users: BTreeMap<String, i64> = BTreeMap::new();
-    for event in &mut events {
-        let Event::Request(request) = event else { continue };
-        users.entry(request.user.clone()).or_insert(request.ts);
-        let named: BTreeSet<String> = request.candidates.iter().map(|c| c.item.clone()).collect();
-        let more = items.iter().filter(|item| !named.contains(*item)).take(MANY.saturating_sub(named.len()));
-        request.candidates.extend(more.map(|item| Candidate { item: item.clone(), fields: Default::default() }));
-    }
-    for (at, (user, first)) in users.into_iter().enumerate() {
-        events.extend((0..MANY).map(|k| {
-            Event::Interaction(InteractionEvent {
-                id: format!("earlier {user} {k}"),
-                ts: first - 3_600_000 * (k as i64 + 1),
-                user: user.clone(),
-                item: items[(at + 7 * k) % items.len()].clone(),
-                action: "play".to_owned(),
-                offset_min: None,
-                surface: None,
-                request: None,
-                dwell_ms: None,
-                completion: None,
-            })
-        }));
-    }
-    events.sort_by_key(Event::ts);
-    let mut writer = store::Writer::create(to).expect("the folder is ours");
-    events.into_iter().for_each(|event| writer.push(event).expect("they are in order"));
-    writer.finish(serde_json::Value::Null).expect("there is room");
-}
-
 fn of(file: &Path) -> Statistics {
     statistics::of(&[file.to_owned()], &Settings::default(), &|_, _| {}).expect("it was just written")
-}
-
-/// 30 numbers, 6 strings of few values and 4 of many; one cell in twenty is missing.
-fn write(path: &PathBuf, rows: u64) {
-    let mut random = Random::keyed("data bench", "rows");
-    let mut writer: Option<ArrowWriter<File>> = None;
-    let mut left = rows as usize;
-    while left > 0 {
-        let n = left.min(BATCH);
-        left -= n;
-        let mut columns: Vec<(String, ArrayRef, bool)> = Vec::new();
-        for k in 0..40 {
-            let cells = 0..n;
-            let mut below = |most: u64| (random.below(20) > 0).then(|| random.below(most));
-            let column: ArrayRef = match k {
-                0..20 => Arc::new(cells.map(|_| below(1 << 24).map(|x| x as f32 / 977.0)).collect::<Float32Array>()),
-                20..30 => Arc::new(cells.map(|_| below(1_000).map(|x| x as i64)).collect::<Int64Array>()),
-                30..36 => Arc::new(cells.map(|_| below(12).map(|x| format!("value {x}"))).collect::<StringArray>()),
-                _ => Arc::new(cells.map(|_| below(100_000).map(|x| format!("item {x}"))).collect::<StringArray>()),
-            };
-            columns.push((format!("f{k}"), column, true));
-        }
-        let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
-        let writer = writer.get_or_insert_with(|| {
-            let file = File::create(path).expect("the folder is ours");
-            ArrowWriter::try_new(file, batch.schema(), None).expect("plain columns")
-        });
-        writer.write(&batch).expect("there is room");
-    }
-    writer.expect("at least one row").close().expect("there is room");
 }
 
 fn read(path: &Path) {

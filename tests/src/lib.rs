@@ -3,10 +3,12 @@
 pub mod binary;
 pub mod cases;
 pub mod client;
+pub mod cluster;
 pub mod collector;
 pub mod edge;
 pub mod faulty;
 pub mod foreign;
 pub mod lightgbm_rank;
+pub mod load;
 pub mod parity;
 pub mod world;

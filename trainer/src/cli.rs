@@ -15,12 +15,17 @@ mod keys;
 mod publish;
 mod replay;
 mod run;
+#[cfg(feature = "cluster")]
+mod scheduler;
 mod serve;
 mod simulate;
+mod size;
 mod tables;
 pub mod terminal;
 mod train;
 mod vectors;
+#[cfg(feature = "cluster")]
+mod worker;
 
 /// Learn what a Home screen should show, judge it, and publish it to the edges that show it.
 #[derive(Debug, Parser)]
@@ -39,16 +44,16 @@ trait Run {
 
 /// An enum of commands, and what runs the one that was asked for.
 macro_rules! commands {
-    ($owner:ident: $($variant:ident($arguments:ty),)*) => {
+    ($owner:ident: $($(#[$when:meta])? $variant:ident($arguments:ty),)*) => {
         #[derive(Debug, clap::Subcommand)]
         enum Command {
-            $($variant($arguments),)*
+            $($(#[$when])? $variant($arguments),)*
         }
 
         impl Run for $owner {
             fn run(self) -> Result<()> {
                 match self.command {
-                    $(Command::$variant(command) => command.run(),)*
+                    $($(#[$when])? Command::$variant(command) => command.run(),)*
                 }
             }
         }
@@ -81,5 +86,9 @@ commands! { Cli:
     Tables(tables::Tables),
     Run(run::RunAll),
     Serve(serve::Serve),
+    #[cfg(feature = "cluster")]
+    Scheduler(scheduler::Scheduler),
+    #[cfg(feature = "cluster")]
+    Worker(worker::Worker),
     Engine(engine::Engine),
 }

@@ -9,6 +9,7 @@ pub mod build;
 pub mod collected;
 pub mod compare;
 pub mod edge_log;
+pub mod engine;
 pub mod feature_log;
 pub mod forget;
 pub mod import;

@@ -1,9 +1,11 @@
 //! Hearth's trainer: learns from what edges logged, judges a candidate against plain heuristics, and publishes it.
 //!
 //! Three phases: [`data`] (import, simulate, replay, labels), [`experiment`] (learners, metrics, evaluation)
-//! and [`release`] (gate, bundle, registry). [`collect`] takes what edges upload. [`cli`] is a thin layer of commands over them.
+//! and [`release`] (gate, bundle, registry). [`collect`] takes what edges upload; `cluster` runs the first phase's queries on several machines. [`cli`] is a thin layer of commands over them.
 
 pub mod cli;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod collect;
 pub mod data;
 pub mod experiment;

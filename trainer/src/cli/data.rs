@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{Run, commands};
+use crate::data::engine::Engine;
 
 mod build;
 mod compare;
@@ -36,4 +37,15 @@ commands! { Data:
     Build(build::Build),
     Compare(compare::Compare),
     Forget(forget::Forget),
+}
+
+/// Where to work, of the commands that can work elsewhere.
+#[derive(Debug, Args)]
+struct Where {
+    /// Where to work: `local`, or ballista://HOST:PORT for a cluster, in parts with ?parts=N (16)
+    ///
+    /// The workers of a cluster read the data at the path that it has here, in a folder that all of them see.
+    /// `trainer scheduler` and `trainer worker` make a cluster; docs/scale.md says more.
+    #[arg(long, value_name = "ENGINE", default_value = "local")]
+    engine: Engine,
 }

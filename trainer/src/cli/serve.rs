@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use tracing_subscriber::EnvFilter;
 
-use super::Run;
 use super::terminal::say;
+use super::{Run, terminal};
 use crate::collect::server::Server;
 use crate::collect::tokens::Tokens;
 use crate::collect::{Collector, Settings};
@@ -55,9 +54,7 @@ pub(super) struct Serve {
 
 impl Run for Serve {
     fn run(self) -> Result<()> {
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,trainer=info"));
-        let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
+        terminal::logs();
         tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(self.serve())
     }
 }

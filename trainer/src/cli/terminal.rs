@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing_subscriber::EnvFilter;
 
 /// A progress bar on standard error; when that is no terminal, one line at the start and none in between.
 pub fn progress(what: &str) -> ProgressBar {
@@ -53,6 +54,12 @@ macro_rules! say {
 
 pub(super) use say;
 
+/// Writes what a service logs to standard error: warnings, and what it is about; `RUST_LOG` says otherwise.
+pub(super) fn logs() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,trainer=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(in_colour()).init();
+}
+
 /// A table with right-aligned numbers after the first column.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
@@ -77,8 +84,7 @@ pub fn print_json(result: &impl serde::Serialize) -> Result<()> {
 
 /// Prints an error and its causes to standard error, in colour on a terminal.
 pub fn print_error(error: &anyhow::Error) {
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let label = if colour { "\x1b[1;31merror\x1b[0m" } else { "error" };
+    let label = if in_colour() { "\x1b[1;31merror\x1b[0m" } else { "error" };
     let mut message = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
@@ -88,4 +94,8 @@ pub fn print_error(error: &anyhow::Error) {
         }
     }
     eprintln!("{label}: {message}");
+}
+
+fn in_colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }

@@ -10,6 +10,7 @@ use super::evaluate::print_evaluation;
 use super::terminal::say;
 use super::{Run, terminal};
 use crate::data::schema::Schema;
+use crate::data::statistics;
 use crate::data::validation::{self, Against};
 use crate::experiment::train::{self, Report, Settings};
 
@@ -65,9 +66,10 @@ impl Train {
             return Ok(());
         };
         let schema = Schema::read(&path)?;
-        let statistics = stats::read(std::slice::from_ref(&self.log), &[], &[])
+        let all = statistics::Settings::default();
+        let statistics = stats::read(std::slice::from_ref(&self.log), &all)
             .with_context(|| format!("--schema {} needs a log of Parquet: a LOG or DATASET folder", path.display()))?;
-        let previous = self.previous.clone().map(|data| stats::read(&[data], &[], &[])).transpose()?;
+        let previous = self.previous.clone().map(|data| stats::read(&[data], &all)).transpose()?;
         let environment = schema.environments().contains(&TRAINING).then_some(TRAINING);
         let against = Against { environment, previous: previous.as_ref(), ..Against::default() };
         let report = validation::validate(&schema, &statistics, &against);

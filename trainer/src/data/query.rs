@@ -16,6 +16,10 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionConfig, SessionContext};
 
+use super::engine::Engine;
+#[cfg(feature = "cluster")]
+use crate::cluster::ClusterError;
+
 /// What a query may use.
 #[derive(Clone, Debug)]
 pub struct Resources {
@@ -25,6 +29,8 @@ pub struct Resources {
     pub spill: Option<PathBuf>,
     /// Parts that a query is worked on in at the same time; the machine's cores where absent.
     pub threads: Option<usize>,
+    /// Where it runs; workers of a cluster have bounds of their own.
+    pub engine: Engine,
 }
 
 /// The least memory that a query is given: below it sorts cannot merge what they spilled.
@@ -35,7 +41,7 @@ const PART_MEMORY: usize = 64 << 20;
 
 impl Default for Resources {
     fn default() -> Self {
-        Resources { memory_bytes: 2 << 30, spill: None, threads: None }
+        Resources { memory_bytes: 2 << 30, spill: None, threads: None, engine: Engine::Here }
     }
 }
 
@@ -49,6 +55,10 @@ pub enum QueryError {
         /// What was given.
         got: usize,
     },
+    /// A cluster is not there, or fails.
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Cluster(Box<ClusterError>),
     /// DataFusion says no.
     #[error("{doing}: {source}")]
     Query {
@@ -62,7 +72,13 @@ pub enum QueryError {
 impl QueryError {
     /// For `map_err`: what was being done when DataFusion failed.
     pub(crate) fn doing(doing: &'static str) -> impl Fn(DataFusionError) -> QueryError + Copy {
-        move |source| QueryError::Query { doing, source }
+        move |source| match source {
+            #[cfg(feature = "cluster")]
+            DataFusionError::External(error) if error.is::<ClusterError>() => {
+                QueryError::Cluster(error.downcast().expect("it is one"))
+            }
+            source => QueryError::Query { doing, source },
+        }
     }
 }
 
@@ -90,14 +106,23 @@ pub fn session(resources: &Resources) -> Result<SessionContext, QueryError> {
         )
         .build_arc()
         .map_err(QueryError::doing("cannot start a query"))?;
-    let mut config = SessionConfig::new().with_target_partitions(threads).with_batch_size(batch_rows(memory, threads));
+    let parts = match &resources.engine {
+        Engine::Here => threads,
+        #[cfg(feature = "cluster")]
+        Engine::Ballista(cluster) => cluster.parts,
+    };
+    let mut config = SessionConfig::new().with_target_partitions(parts).with_batch_size(batch_rows(memory, threads));
     let options = config.options_mut();
     // Joins that spill, columns of the types that logs are written in, and room to merge with little memory.
     options.optimizer.prefer_hash_join = false;
     options.execution.parquet.schema_force_view_types = false;
     options.execution.sort_spill_reservation_bytes = (memory / (32 * threads)).min(10 << 20);
     options.execution.sort_in_place_threshold_bytes = (memory / (32 * threads)).min(1 << 20);
-    Ok(SessionContext::new_with_config_rt(config, runtime))
+    match &resources.engine {
+        Engine::Here => Ok(SessionContext::new_with_config_rt(config, runtime)),
+        #[cfg(feature = "cluster")]
+        Engine::Ballista(cluster) => Ok(crate::cluster::session(config, runtime, cluster)),
+    }
 }
 
 /// Rows of a batch: fewer where memory is scarce, as a merge holds a batch of every run.

@@ -3,15 +3,19 @@
 //! [`of`] reads CSV and Parquet in a stream, a part of a file at a time and parts at once, and merges what it gathered
 //! in the order of the data, so that the result depends on neither the number of threads nor their luck.
 //! Memory is bounded by [`Precision`], not by the data.
+//! A cluster gathers with the same code and is merged in the same order, so that the result is the same there, too.
 //! Where [`Ranks`] and frequencies are not exact they say how wrong they may be.
 //!
 //! Counts are those of TensorFlow Data Validation 1.16, and numbers in CSV are read as it reads them.
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod columns;
 mod counts;
 mod csv_file;
 mod distinct;
 mod gather;
+mod gathering;
 mod numbers;
 mod parquet_file;
 mod ranks;
@@ -29,6 +33,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::collected::CollectedError;
+use super::query::QueryError;
 
 pub use counts::Limit;
 pub use numbers::NumberStatistics;
@@ -132,14 +137,14 @@ pub enum Content {
 }
 
 /// Which values of a file mean that there is none, beside null.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct MissingMeans {
     nan: bool,
     empty_list: bool,
 }
 
 /// How much is kept of each feature.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Precision {
     /// Numbers a level of the sketch.
     pub sketch: usize,
@@ -200,6 +205,9 @@ pub enum StatisticsError {
     /// A collected store.
     #[error(transparent)]
     Collected(#[from] CollectedError),
+    /// A cluster.
+    #[error(transparent)]
+    Query(#[from] QueryError),
     /// There is nothing to read.
     #[error("{path} has no .csv or .parquet files")]
     Empty {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
+use super::Where;
 use crate::cli::terminal::say;
-use crate::cli::{Run, terminal};
+use crate::cli::{Run, size, terminal};
 use crate::data::build::{self, Input, Report};
 use crate::data::query::Resources;
 use crate::spec::TrainerSpec;
@@ -16,6 +17,7 @@ use crate::spec::TrainerSpec;
 #[command(after_help = "Examples:
   trainer data build --log log --spec docs/examples/ranklens.toml --out dataset
   trainer data build --log monday --log tuesday --spec spec.toml --out dataset --memory 512MiB
+  trainer data build --log /shared/log --spec spec.toml --out dataset --engine ballista://127.0.0.1:50050
 
 Then:
   trainer train --log dataset --spec docs/examples/ranklens.toml --out run")]
@@ -31,6 +33,8 @@ pub(super) struct Build {
     out: PathBuf,
     #[command(flatten)]
     bounds: Bounds,
+    #[command(flatten)]
+    place: Where,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -39,8 +43,8 @@ pub(super) struct Build {
 /// What a query may use.
 #[derive(Debug, Args)]
 pub(super) struct Bounds {
-    /// Memory that sorts and joins may use; what is beyond goes to disk
-    #[arg(long, default_value = "2GiB", value_parser = bytes)]
+    /// Memory that sorts and joins may use here; what is beyond goes to disk
+    #[arg(long, default_value = "2GiB", value_parser = size::bytes)]
     memory: usize,
     /// Where it goes; the system's folder for temporary files where absent
     #[arg(long)]
@@ -49,7 +53,7 @@ pub(super) struct Bounds {
 
 impl Bounds {
     pub(super) fn resources(self) -> Resources {
-        Resources { memory_bytes: self.memory, spill: self.spill, threads: None }
+        Resources { memory_bytes: self.memory, spill: self.spill, ..Resources::default() }
     }
 }
 
@@ -58,7 +62,8 @@ impl Run for Build {
         let spec = TrainerSpec::read(&self.spec)?;
         let input = Input::folders(&self.logs, spec.features.surface())?;
         let bar = terminal::spinner("joining the log with its events");
-        let report = build::build(&input, &spec.features, &self.bounds.resources(), &self.out)?;
+        let resources = Resources { engine: self.place.engine, ..self.bounds.resources() };
+        let report = build::build(&input, &spec.features, &resources, &self.out)?;
         bar.finish_and_clear();
         if self.json {
             return terminal::print_json(&report);
@@ -100,22 +105,4 @@ fn print(report: &Report) {
     say!("{}", terminal::table(&["", "count"], table));
     let days = report.days.iter().map(|d| vec![d.day.clone(), d.requests.to_string(), d.rows.to_string()]);
     say!("\n{}", terminal::table(&["day", "requests", "rows"], days));
-}
-
-/// A number of bytes, such as `512MiB` or `2GB`.
-fn bytes(text: &str) -> Result<usize, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor: usize = match unit.trim() {
-        "" | "B" => 1,
-        "kB" => 1_000,
-        "KiB" => 1 << 10,
-        "MB" => 1_000_000,
-        "MiB" => 1 << 20,
-        "GB" => 1_000_000_000,
-        "GiB" => 1 << 30,
-        _ => return Err("write a number and a unit, such as 512MiB or 2GB".into()),
-    };
-    let number: usize = number.parse().map_err(|_| "write a number and a unit, such as 512MiB or 2GB".to_owned())?;
-    number.checked_mul(factor).ok_or_else(|| "that is more than this machine can count".into())
 }

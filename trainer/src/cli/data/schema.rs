@@ -9,6 +9,7 @@ use super::stats;
 use crate::cli::terminal::say;
 use crate::cli::{Run, terminal};
 use crate::data::schema::{Edited, Feature, Range, Schema, infer, is_pbtxt};
+use crate::data::statistics::Settings;
 
 /// Infer, show and change a schema.
 #[derive(Debug, Args)]
@@ -97,7 +98,7 @@ impl Run for Infer {
                 self.out.display()
             );
         }
-        let statistics = stats::read(&self.data, &[], &[])?;
+        let statistics = stats::read(&self.data, &Settings::default())?;
         let schema = infer(statistics.whole().context("the statistics are of slices only")?);
         write(&schema, &self.out)?;
         print(&schema);

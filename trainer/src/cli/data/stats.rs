@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 
+use super::Where;
 use crate::cli::terminal::say;
 use crate::cli::{Run, terminal};
 use crate::data::statistics::{self, Content, FeatureStatistics, Settings, SliceStatistics, Statistics};
@@ -16,6 +17,7 @@ use crate::data::statistics::{self, Content, FeatureStatistics, Settings, SliceS
   trainer data stats trips.csv
   trainer data stats store/rows/podcasts/2026-01-05
   trainer data stats today.json --json
+  trainer data stats /shared/log --engine ballista://127.0.0.1:50050 --out today.json
 
 DATA is CSV, Parquet, a folder of either, or a LOG folder, whose features are its `value.` columns;
 of a collector's store it is all rows, or those of a surface or a day, as of its last commit.
@@ -31,6 +33,8 @@ pub(super) struct Stats {
     /// Only these features; may be repeated
     #[arg(long = "feature", value_name = "NAME")]
     features: Vec<String>,
+    #[command(flatten)]
+    place: Where,
     /// Keep the statistics in this file
     #[arg(long)]
     out: Option<PathBuf>,
@@ -49,7 +53,9 @@ pub(super) struct Slices {
 
 impl Run for Stats {
     fn run(self) -> Result<()> {
-        let statistics = read(&self.data, &self.slices.slices, &self.features)?;
+        let settings =
+            Settings { slices: self.slices.slices, features: self.features, engine: self.place.engine };
+        let statistics = read(&self.data, &settings)?;
         if let Some(out) = &self.out {
             statistics.write(out)?;
         }
@@ -71,15 +77,14 @@ impl Run for Stats {
 }
 
 /// Statistics that were kept, where one file is given that ends in `.json`, or new ones of data.
-pub(in crate::cli) fn read(data: &[PathBuf], slices: &[String], features: &[String]) -> Result<Statistics> {
+pub(in crate::cli) fn read(data: &[PathBuf], settings: &Settings) -> Result<Statistics> {
     if let [kept] = data
         && is_kept(kept)
     {
         return Ok(Statistics::read(kept)?);
     }
-    let settings = Settings { slices: slices.to_vec(), features: features.to_vec() };
     let bar = terminal::progress("reading");
-    let statistics = statistics::of(data, &settings, &terminal::moves(&bar));
+    let statistics = statistics::of(data, settings, &terminal::moves(&bar));
     bar.finish_and_clear();
     Ok(statistics?)
 }

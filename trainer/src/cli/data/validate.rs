@@ -9,7 +9,7 @@ use super::stats::{self, Slices};
 use crate::cli::terminal::say;
 use crate::cli::{Run, terminal};
 use crate::data::schema::Schema;
-use crate::data::statistics::Statistics;
+use crate::data::statistics::{Settings, Statistics};
 use crate::data::validation::{Against, Anomaly, NoiseFloor, Report, validate};
 
 /// What the process exits with where an anomaly is an error.
@@ -106,7 +106,8 @@ impl Run for Validate {
 impl Validate {
     /// Statistics with the slices that are asked for; kept ones must have them.
     fn read(&self, data: &[PathBuf]) -> Result<Statistics> {
-        let statistics = stats::read(data, &self.slices.slices, &[])?;
+        let settings = Settings { slices: self.slices.slices.clone(), ..Settings::default() };
+        let statistics = stats::read(data, &settings)?;
         for column in &self.slices.slices {
             let has = statistics.slices.iter().filter_map(|s| s.slice.as_ref()).any(|s| s.column == *column);
             if !has && statistics.whole().is_some_and(|whole| whole.rows > 0) {

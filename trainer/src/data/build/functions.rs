@@ -11,9 +11,14 @@ use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf}
 use datafusion::prelude::SessionContext;
 use shared_features::event::Shown;
 
+/// All of them.
+pub fn all() -> Vec<ScalarUDF> {
+    vec![shown()]
+}
+
 /// Makes the functions known to a session.
 pub fn register(session: &SessionContext) {
-    session.register_udf(shown());
+    all().into_iter().for_each(|function| session.register_udf(function));
 }
 
 /// `shown(text) -> list<{item, position, propensity}>`: the items of an impression, out of its JSON.

@@ -9,12 +9,13 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use serde::{Deserialize, Serialize};
 use twox_hash::XxHash64;
 
 use super::distinct::Distinct;
 
 /// Counts of byte strings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Counts {
     counts: HashMap<Box<[u8]>, u64, BuildHasherDefault<Hash>>,
     bytes: usize,
@@ -25,7 +26,7 @@ pub(super) struct Counts {
 }
 
 /// What counts may use.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Limit {
     /// Different values.
     pub values: usize,

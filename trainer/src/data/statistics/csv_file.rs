@@ -15,11 +15,13 @@ use arrow_array::ArrayRef;
 use arrow_array::builder::{BinaryBuilder, Float32Builder, Int64Builder};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::source::{BATCH_ROWS, Batch, Column, wider};
 use super::{StatisticsError, Type};
 
 /// A CSV file with a header.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct CsvFile {
     path: PathBuf,
     /// With the type of each, `None` where every cell is empty.
@@ -34,6 +36,12 @@ impl CsvFile {
 
     pub(super) fn columns(&self) -> &[(String, Option<Type>)] {
         &self.columns
+    }
+
+    /// The same file, by its whole path.
+    #[cfg(feature = "cluster")]
+    pub(super) fn absolute(&self) -> std::io::Result<CsvFile> {
+        Ok(CsvFile { path: std::path::absolute(&self.path)?, columns: self.columns.clone() })
     }
 
     /// Shows batches of columns of these types; a column that the file lacks is `None`.

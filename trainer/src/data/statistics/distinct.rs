@@ -4,11 +4,13 @@
 //! Flajolet, Fusy, Gandouet, Meunier, "HyperLogLog" (2007), figure 3, with 64-bit hashes, which need no correction of
 //! large counts; small ones are counted exactly elsewhere.
 
+use serde::{Deserialize, Serialize};
+
 /// 2^14 registers: a standard error of 0.81 %.
 const BITS: u32 = 14;
 
 /// An estimate of a number of different hashes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Distinct {
     registers: Vec<u8>,
 }

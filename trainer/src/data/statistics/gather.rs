@@ -1,6 +1,7 @@
 //! Gathers the statistics of one feature over the batches of a part of the data.
 
 use arrow_array::Array;
+use serde::{Deserialize, Serialize};
 
 use super::columns::{each_string, list_parts, push_numbers};
 use super::numbers::Numbers;
@@ -10,7 +11,7 @@ use super::strings::Strings;
 use super::{Content, FeatureStatistics, MissingMeans, Precision, Type, Valency};
 
 /// Gathers [`FeatureStatistics`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Gathered {
     precision: Precision,
     of: Type,
@@ -25,6 +26,7 @@ pub(super) struct Gathered {
     numbers: Numbers,
     strings: Strings,
     /// Saves an allocation a batch.
+    #[serde(skip)]
     scratch: Vec<f64>,
 }
 

@@ -48,7 +48,7 @@ pub struct NumberStatistics {
 }
 
 /// Gathers [`NumberStatistics`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Numbers {
     precision: Precision,
     finite: u64,
@@ -64,7 +64,7 @@ pub(super) struct Numbers {
     order: Order,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 enum Order {
     /// The key is [`to_ordered`].
     Counted(HashMap<u64, u64, BuildHasherDefault<Mix>>),

@@ -8,15 +8,17 @@
 //! Manku, Rajagopalan, Lindsay, "Approximate medians and other quantiles in one pass and with limited memory" (1998);
 //! the levels are those of Karnin, Lang, Liberty, "Optimal quantile approximation in streams" (2016) without coins.
 
+use serde::{Deserialize, Serialize};
+
 /// Numbers, each standing for `2^level` of those that were added.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Sketch {
     levels: Vec<Level>,
     capacity: usize,
     worst_rank_error: u64,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Level {
     /// In the order of [`to_ordered`].
     waiting: Vec<u64>,

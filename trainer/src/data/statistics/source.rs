@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use arrow_array::ArrayRef;
+use serde::{Deserialize, Serialize};
 
 use super::csv_file::CsvFile;
 use super::parquet_file::ParquetFile;
@@ -26,7 +27,7 @@ pub(super) struct Source {
 }
 
 /// A column of some of the files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Column {
     /// In the files.
     pub(super) column: String,
@@ -46,6 +47,27 @@ enum Files {
 pub(super) struct Part {
     file: usize,
     row_group: usize,
+}
+
+/// A part of the rows, by itself.
+#[cfg(feature = "cluster")]
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Elsewhere {
+    /// A CSV file.
+    Csv(CsvFile),
+    /// A row group of a Parquet file.
+    Parquet(PathBuf, usize),
+}
+
+#[cfg(feature = "cluster")]
+impl Elsewhere {
+    /// Reads columns and shows them a batch at a time.
+    pub(super) fn read(&self, columns: &[&Column], show: &mut dyn FnMut(&Batch)) -> Result<(), StatisticsError> {
+        match self {
+            Elsewhere::Csv(file) => file.read(columns, show),
+            Elsewhere::Parquet(path, row_group) => ParquetFile::open(path)?.read(*row_group, columns, show),
+        }
+    }
 }
 
 /// A number of rows and their columns, `None` where the file lacks one.
@@ -95,14 +117,24 @@ impl Source {
     pub(super) fn read(
         &self,
         part: Part,
-        columns: &[usize],
+        columns: &[&Column],
         show: &mut dyn FnMut(&Batch),
     ) -> Result<(), StatisticsError> {
-        let columns: Vec<&Column> = columns.iter().map(|&column| &self.columns[column]).collect();
         match &self.files {
-            Files::Csv(files) => files[part.file].read(&columns, show),
-            Files::Parquet(files) => files[part.file].read(part.row_group, &columns, show),
+            Files::Csv(files) => files[part.file].read(columns, show),
+            Files::Parquet(files) => files[part.file].read(part.row_group, columns, show),
         }
+    }
+
+    /// A part as another machine finds it, which has the same files at the same paths.
+    #[cfg(feature = "cluster")]
+    pub(super) fn elsewhere(&self, part: Part) -> std::io::Result<Elsewhere> {
+        Ok(match &self.files {
+            Files::Csv(files) => Elsewhere::Csv(files[part.file].absolute()?),
+            Files::Parquet(files) => {
+                Elsewhere::Parquet(std::path::absolute(files[part.file].path())?, part.row_group)
+            }
+        })
     }
 
     fn csv(paths: &[PathBuf]) -> Result<Source, StatisticsError> {

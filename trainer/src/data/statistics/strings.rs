@@ -27,7 +27,7 @@ pub struct StringStatistics {
 }
 
 /// Gathers [`StringStatistics`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Strings {
     count: u64,
     bytes: u64,
