@@ -26,24 +26,27 @@ fn main() {
     let rows = number("HEARTH_SCALE_ROWS", 4_000_000);
     load::rows(&folder.join("rows.parquet"), rows);
     std::fs::write(folder.join("podcasts.toml"), SPEC).expect("the folder is ours");
-    let logged = log(folder);
+    let (logged, events) = log(folder);
     let profile = if cfg!(debug_assertions) { "the dev profile" } else { "release" };
     println!("in {profile}, medians of {} runs, seconds (fastest to slowest)", runs());
     let stats: &[&str] = &["data", "stats", "rows.parquet", "--json"];
     measure(folder, &format!("stats of {rows} rows x 40 features"), stats);
     let build: &[&str] = &["data", "build", "--log", "log", "--spec", "podcasts.toml", "--out", "dataset", "--json"];
-    measure(folder, &format!("build of {logged} logged rows"), build);
+    let size = |file: &str| std::fs::metadata(folder.join("log").join(file)).map_or(0, |m| m.len());
+    let (rows, events_bytes) = (size("rows.parquet"), size("events.parquet"));
+    let what = format!("build of {logged} logged rows ({rows} bytes) and {events} events ({events_bytes} bytes)");
+    measure(folder, &what, build);
 }
 
-/// Replays the bench's events into a LOG folder, and says how many rows it has.
-fn log(folder: &Path) -> u64 {
+/// Replays the bench's events into a LOG folder, and says how many rows it has and of how many events they are.
+fn log(folder: &Path) -> (u64, usize) {
     let data = folder.join("data");
     load::events(&data, &folder.join("world"));
     let spec = TrainerSpec::parse(SPEC).expect("it ships").features;
     let data = Data::open(&data).expect("it was just written");
     let log = folder.join("log");
     let replayed = replay(&data, &spec, &Subject::of_spec(&spec), Shard::WHOLE, &log, &|_, _| {});
-    replayed.expect("the world fits the spec").rows
+    (replayed.expect("the world fits the spec").rows, data.events.len())
 }
 
 fn measure(folder: &Path, what: &str, arguments: &[&str]) {
