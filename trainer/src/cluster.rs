@@ -39,7 +39,9 @@ pub enum ClusterError {
         reason: String,
     },
     /// Somebody else answers.
-    #[error("what answers at {scheduler} is no scheduler (HTTP {status}); pass the address that `trainer scheduler` prints")]
+    #[error(
+        "what answers at {scheduler} is no scheduler (HTTP {status}); pass the address that `trainer scheduler` prints"
+    )]
     OtherServer {
         /// Where.
         scheduler: Address,

@@ -33,7 +33,8 @@ pub(super) struct Scheduler {
 impl Run for Scheduler {
     fn run(self) -> Result<()> {
         terminal::logs();
-        let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind(self.listen)
                 .await

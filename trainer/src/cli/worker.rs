@@ -58,7 +58,8 @@ impl Run for Worker {
         };
         let listener = worker::listen(self.listen)?;
         say!("serving on {}", listener.local_addr()?);
-        let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
         Ok(runtime.block_on(worker::run(worker, listener))?)
     }
 }

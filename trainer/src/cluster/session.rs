@@ -54,8 +54,7 @@ impl QueryPlanner for Planner {
 
 /// Checks that a scheduler is there and has workers, as one without any would wait for them.
 pub(super) async fn check(scheduler: &Address) -> Result<(), ClusterError> {
-    let nobody =
-        |e: reqwest::Error| ClusterError::NoScheduler { scheduler: scheduler.clone(), reason: innermost(&e) };
+    let nobody = |e: reqwest::Error| ClusterError::NoScheduler { scheduler: scheduler.clone(), reason: innermost(&e) };
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(nobody)?;
     let answer = client.get(format!("http://{scheduler}/readyz")).send().await.map_err(nobody)?;
     match answer.status().as_u16() {

@@ -59,7 +59,9 @@ pub enum EngineError {
         got: String,
     },
     /// This build has no clusters.
-    #[error("this trainer was built without clusters; build it with `cargo build --package trainer --features cluster`")]
+    #[error(
+        "this trainer was built without clusters; build it with `cargo build --package trainer --features cluster`"
+    )]
     NotBuilt,
 }
 

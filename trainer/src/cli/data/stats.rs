@@ -53,8 +53,7 @@ pub(super) struct Slices {
 
 impl Run for Stats {
     fn run(self) -> Result<()> {
-        let settings =
-            Settings { slices: self.slices.slices, features: self.features, engine: self.place.engine };
+        let settings = Settings { slices: self.slices.slices, features: self.features, engine: self.place.engine };
         let statistics = read(&self.data, &settings)?;
         if let Some(out) = &self.out {
             statistics.write(out)?;

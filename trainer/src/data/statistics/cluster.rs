@@ -95,8 +95,7 @@ async fn gather(
     progress(0, tasks.len() as u64);
     let doing = QueryError::doing("cannot gather statistics");
     let table = table(scan, &tasks).map_err(doing)?;
-    let session =
-        query::session(&Resources { engine: Engine::Ballista(cluster.clone()), ..Resources::default() })?;
+    let session = query::session(&Resources { engine: Engine::Ballista(cluster.clone()), ..Resources::default() })?;
     session.register_table("tasks", Arc::new(table)).map_err(doing)?;
     let pieces = session.sql(&format!("SELECT task, unnest({FUNCTION}(request)) AS piece FROM tasks")).await;
     let mut pieces = pieces.map_err(doing)?.execute_stream().await.map_err(doing)?;

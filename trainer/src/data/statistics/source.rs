@@ -131,9 +131,7 @@ impl Source {
     pub(super) fn elsewhere(&self, part: Part) -> std::io::Result<Elsewhere> {
         Ok(match &self.files {
             Files::Csv(files) => Elsewhere::Csv(files[part.file].absolute()?),
-            Files::Parquet(files) => {
-                Elsewhere::Parquet(std::path::absolute(files[part.file].path())?, part.row_group)
-            }
+            Files::Parquet(files) => Elsewhere::Parquet(std::path::absolute(files[part.file].path())?, part.row_group),
         })
     }
 
