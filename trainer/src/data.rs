@@ -15,6 +15,7 @@ pub mod import;
 pub mod labelled;
 pub mod labels;
 pub mod query;
+pub mod raw_requests;
 pub mod replay;
 pub mod schema;
 pub mod shard;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use edge_runtime::host::Limits;
 use edge_runtime::runtime::{Keep, Runtime, Settings as EdgeSettings};
+use edge_runtime::sampling::{Sampling, WHOLE};
 use edge_runtime::spool::{self, Entry};
 use hearth_tests::binary;
 use hearth_tests::client::{Acknowledged, client, now_ms};
@@ -28,6 +29,7 @@ use trainer::collect::{AcceptError, Accepted, Collector, Round, Settings, Status
 use trainer::data::warehouse::{Day, Objects, Warehouse};
 
 mod losses;
+mod raw;
 mod refusals;
 mod spools;
 mod stores;
@@ -55,6 +57,16 @@ struct Stored {
     requests: BTreeMap<String, u64>,
     impressions: BTreeMap<String, u64>,
     interactions: BTreeMap<String, u64>,
+    /// Requests as they came.
+    raw: BTreeMap<String, u64>,
+}
+
+/// What the edges of these tests keep: half of the requests as they came.
+const SAMPLING: Sampling = Sampling { rows_ppm: WHOLE, requests_ppm: WHOLE / 2 };
+
+/// The requests that are kept as they came.
+fn kept(requests: &BTreeSet<String>) -> BTreeSet<String> {
+    requests.iter().filter(|id| SAMPLING.of("podcasts/stable", id).request).cloned().collect()
 }
 
 async fn stored(store: &Warehouse) -> Stored {
@@ -69,6 +81,7 @@ async fn stored(store: &Warehouse) -> Stored {
             match event {
                 Event::Impression(e) => *found.impressions.entry(e.id).or_default() += 1,
                 Event::Interaction(e) => *found.interactions.entry(e.id).or_default() += 1,
+                Event::Request(e) => *found.raw.entry(e.id).or_default() += 1,
                 other => panic!("{other:?} is no event of an edge"),
             }
         }
@@ -96,13 +109,19 @@ fn published() -> tempfile::TempDir {
     static WORLD: OnceLock<tempfile::TempDir> = OnceLock::new();
     let world = WORLD.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        tokio::task::block_in_place(|| world::published(folder.path(), "podcasts"));
+        let shipped = std::fs::read_to_string(world::spec("podcasts")).unwrap();
+        std::fs::write(folder.path().join("spec.toml"), format!("{shipped}\n[log]\nrequests_share = 0.5\n")).unwrap();
+        tokio::task::block_in_place(|| {
+            world::simulate(folder.path(), 200, 60, 14, 1, "data");
+            world::publish_spec(folder.path(), "spec.toml", "data");
+        });
         folder
     });
     let folder = tempfile::tempdir().unwrap();
     for name in ["registry", "keys"] {
         world::copy(&world.path().join(name), &folder.path().join(name));
     }
+    std::fs::copy(world.path().join("spec.toml"), folder.path().join("spec.toml")).unwrap();
     tokens(folder.path());
     folder
 }
@@ -189,6 +208,8 @@ fn ids(entries: &[Entry]) -> Acknowledged {
             Entry::Rows(record) => drop(ids.requests.insert(record.request.clone())),
             Entry::Impression(json) => drop(ids.impressions.insert(id(json))),
             Entry::Interaction(json) => drop(ids.interactions.insert(id(json), String::new())),
+            // Its rows come with it.
+            Entry::Request(_) => {}
         }
     }
     ids

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
@@ -53,7 +53,11 @@ pub async fn read(store: &Warehouse, surface: &str, days: RangeInclusive<Day>) -
     let mut seen = BTreeSet::new();
     for file in store.events(days) {
         let read = store.read_events(file).await?;
-        events.extend(read.into_iter().filter(|e| event_key(e).is_some_and(|key| seen.insert(key))));
+        let new = |e: &Event| {
+            let key = (!matches!(e, Event::Request(_))).then(|| event_key(e)).flatten();
+            key.is_some_and(|(kind, id)| seen.insert((kind, id.to_owned())))
+        };
+        events.extend(read.into_iter().filter(new));
     }
     let encoder = |hash| Ok::<_, CollectedError>(encoders.get(&hash).cloned().expect("a file carries its encoder"));
     EdgeLog::of(records, events, encoder)?.ok_or_else(|| CollectedError::Empty {
@@ -113,16 +117,37 @@ pub fn files(location: &str) -> Result<Vec<(Kind, String)>, CollectedError> {
     })
 }
 
-fn block_on<T>(work: impl Future<Output = Result<T, CollectedError>>) -> Result<T, CollectedError> {
+/// The files of rows that a path in a collected store stands for, such as `STORE/rows/SURFACE/2026-01-05`, in order of
+/// their days; `None` where it is in no store. Other files may lie beside them, such as those that were compacted.
+///
+/// # Errors
+/// A store that cannot be read.
+pub fn rows_below(path: &Path) -> Result<Option<Vec<PathBuf>>, CollectedError> {
+    let is_rows =
+        |store: &Path| path.strip_prefix(store).is_ok_and(|p| p.as_os_str().is_empty() || p.starts_with("rows"));
+    let Some(store) = path.ancestors().find(|store| Warehouse::is_store(store) && is_rows(store)) else {
+        return Ok(None);
+    };
+    let location = if store.as_os_str().is_empty() { Path::new(".") } else { store };
+    let below = path.strip_prefix(store).unwrap_or(Path::new(""));
+    let files = files(&location.to_string_lossy())?.into_iter();
+    let rows = files.filter(|(kind, path)| *kind == Kind::Rows && Path::new(path).starts_with(below));
+    let mut rows: Vec<PathBuf> = rows.map(|(_, path)| store.join(path)).collect();
+    rows.sort();
+    Ok(Some(rows))
+}
+
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CollectedError>>) -> Result<T, CollectedError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(CollectedError::Runtime)?.block_on(work)
 }
 
 /// What an event is counted once by: its kind and its id. `None` for kinds that edges do not log.
-pub(crate) fn event_key(event: &Event) -> Option<(bool, String)> {
+pub(crate) fn event_key(event: &Event) -> Option<(&'static str, &str)> {
     match event {
-        Event::Impression(e) => Some((false, e.id.clone())),
-        Event::Interaction(e) => Some((true, e.id.clone())),
-        Event::Item(_) | Event::User(_) | Event::Request(_) => None,
+        Event::Impression(e) => Some(("impression", &e.id)),
+        Event::Interaction(e) => Some(("interaction", &e.id)),
+        Event::Request(e) => Some(("request", &e.id)),
+        Event::Item(_) | Event::User(_) => None,
     }
 }

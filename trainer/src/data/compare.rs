@@ -12,8 +12,10 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use datafusion::prelude::SessionContext;
 use serde::Serialize;
+use shared_features::encoder::Encoder;
 
-use super::feature_log::{self, FeatureLogError, ROWS, VALUE_PREFIX};
+use super::collected::{self, CollectedError};
+use super::feature_log::{self, FeatureLogError, ROWS, VALUE_PREFIX, covers};
 use super::query::{self, QueryError, Resources, quoted_name, whole_number};
 
 /// What two logs have in common and what not.
@@ -59,11 +61,6 @@ impl Comparison {
     pub fn differing_values(&self) -> u64 {
         self.features.iter().map(|f| f.left_only + f.right_only + f.different).sum()
     }
-
-    /// Whether both logs say the same.
-    pub fn is_same(&self) -> bool {
-        self.left_only + self.right_only + self.differing_values() == 0
-    }
 }
 
 /// Why logs cannot be compared.
@@ -73,6 +70,15 @@ pub enum CompareError {
     /// A log.
     #[error(transparent)]
     Log(#[from] FeatureLogError),
+    /// A store.
+    #[error(transparent)]
+    Collected(#[from] CollectedError),
+    /// No rows.
+    #[error("{path} has no rows; pass a LOG folder, or STORE/rows/SURFACE of a collected store")]
+    Empty {
+        /// The path.
+        path: PathBuf,
+    },
     /// A query.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -91,7 +97,7 @@ pub enum CompareError {
     },
 }
 
-/// Compares the rows of two LOG folders.
+/// Compares the rows of two logs, each a LOG folder or a path in a collected store, such as `STORE/rows/SURFACE`.
 ///
 /// # Errors
 /// A log that cannot be read, or features of two kinds.
@@ -156,10 +162,10 @@ struct Side {
 }
 
 impl Side {
-    async fn register(session: &SessionContext, table: &str, folder: &Path) -> Result<Side, CompareError> {
-        let file: PathBuf = folder.join(ROWS);
-        let schema = feature_log::schema(&feature_log::open(&file)?.encoder);
-        let rows = query::parquet(session, &[file], Some(&schema)).await?;
+    async fn register(session: &SessionContext, table: &str, log: &Path) -> Result<Side, CompareError> {
+        let (files, encoder) = files(log)?;
+        let schema = feature_log::schema(&encoder);
+        let rows = query::parquet(session, &files, Some(&schema)).await?;
         session.register_table(table, rows.into_view()).map_err(QueryError::doing("cannot read the log"))?;
         let features = schema
             .fields()
@@ -167,6 +173,24 @@ impl Side {
             .filter_map(|field| Some((field.name().strip_prefix(VALUE_PREFIX)?.to_owned(), field.data_type().clone())));
         Ok(Side { features: features.collect() })
     }
+}
+
+/// The files of a log with the features of its newest encoder: of a store those that read them all from the same sources.
+fn files(log: &Path) -> Result<(Vec<PathBuf>, Encoder), CompareError> {
+    let Some(collected) = collected::rows_below(log)? else {
+        let file = log.join(ROWS);
+        let encoder = feature_log::open(&file)?.encoder;
+        return Ok((vec![file], encoder));
+    };
+    let of = |file: &PathBuf| Ok::<_, CompareError>(feature_log::open(file)?.encoder);
+    let newest = of(collected.last().ok_or_else(|| CompareError::Empty { path: log.to_owned() })?)?;
+    let mut files = Vec::new();
+    for file in collected {
+        if covers(&of(&file)?, &newest) {
+            files.push(file);
+        }
+    }
+    Ok((files, newest))
 }
 
 /// One row of counts over all rows of both logs.

@@ -133,7 +133,7 @@ fn encoder(folder: &Path, hash: Digest) -> Result<Encoder, EdgeLogError> {
     Encoder::from_bytes(&bytes).map_err(|source| EdgeLogError::Encoder { path: blob_path(folder, hash), source })
 }
 
-fn blob(folder: &Path, digest: Digest) -> Result<Vec<u8>, EdgeLogError> {
+pub(super) fn blob(folder: &Path, digest: Digest) -> Result<Vec<u8>, EdgeLogError> {
     let path = blob_path(folder, digest);
     std::fs::read(&path).map_err(|source| EdgeLogError::Blob { path, source })
 }

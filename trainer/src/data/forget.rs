@@ -1,6 +1,6 @@
 //! Forgetting users: what a collected store holds of them goes, for good.
 //!
-//! Rows, impressions of their requests and interactions are left out of new files that replace the old ones in one
+//! Rows, requests kept as they came, impressions of requests and interactions are left out of new files that replace the old ones in one
 //! commit; then the old ones are deleted. What was put aside and is of them goes with its whole file.
 //! Models that were trained on their rows are named; nothing here makes a model forget.
 
@@ -30,6 +30,8 @@ pub struct Forgotten {
     pub impressions: u64,
     /// Interactions.
     pub interactions: u64,
+    /// Requests that were kept as they came.
+    pub requests_as_they_came: u64,
     /// Entries that had been put aside, of others too where they stood in one file.
     pub put_aside: u64,
     /// Files that were replaced or deleted.
@@ -181,9 +183,13 @@ impl Change {
         if gone.is_empty() {
             return Ok(());
         }
-        let impressions = gone.iter().filter(|e| matches!(e, Event::Impression(_))).count() as u64;
-        self.forgotten.impressions += impressions;
-        self.forgotten.interactions += gone.len() as u64 - impressions;
+        for event in &gone {
+            *match event {
+                Event::Impression(_) => &mut self.forgotten.impressions,
+                Event::Request(_) => &mut self.forgotten.requests_as_they_came,
+                Event::Interaction(_) | Event::User(_) | Event::Item(_) => &mut self.forgotten.interactions,
+            } += 1;
+        }
         let entries = kept.len() as u64;
         let written = warehouse::encode_events(kept);
         self.replace(objects, file, entries, written).await
@@ -206,6 +212,9 @@ impl Change {
                 }
                 spool::Entry::Interaction(json) => {
                     serde_json::from_str(json).is_ok_and(|e| is_of(&Event::Interaction(e), users, requests))
+                }
+                spool::Entry::Request(json) => {
+                    serde_json::from_str(json).is_ok_and(|e| is_of(&Event::Request(e), users, requests))
                 }
             }),
             Err(_) => true,

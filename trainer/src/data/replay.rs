@@ -2,9 +2,10 @@
 //!
 //! Table snapshots are made one after the other, each is answered by user, many requests in one guest call, and what
 //! was answered is written; the three go on at the same time, some snapshots ahead of each other.
+//! What edges logged is answered with the snapshots that it was answered with, and no snapshot is made.
 //! With an unfitted encoder it writes values; with a bundle, vectors, scores and digests too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -20,10 +21,11 @@ use shared_features::rank::{LogRows, UNRANKED};
 use shared_features::request::Request;
 use shared_features::schema::SchemaError;
 use shared_features::spec::FeatureSpec;
-use shared_features::tables::Tables;
+use shared_features::tables::{Tables, TablesError};
 use shared_features::wire::{Call, Extracted, Load};
 
 use crate::data::feature_log::{FeatureLogError, Writer};
+use crate::data::raw_requests::{Answers, RawRequestsError};
 use crate::data::shard::Shard;
 use crate::data::store::{Data, DataError};
 use crate::data::tables::{SnapshotError, Snapshots};
@@ -84,6 +86,10 @@ pub struct Summary {
     pub snapshots: u64,
     /// Interactions in all histories.
     pub interactions: u64,
+    /// Of what edges logged: requests without a row, which are left out.
+    pub requests_without_answer: u64,
+    /// Of what edges logged: requests whose user has more or fewer interactions before it now than the edge had then.
+    pub requests_with_other_history: u64,
 }
 
 /// Why a replay stops.
@@ -105,6 +111,20 @@ pub enum ReplayError {
     /// The tables.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// What edges logged.
+    #[error(transparent)]
+    Raw(#[from] RawRequestsError),
+    /// A snapshot of an edge with which the spec's features cannot be read.
+    #[error(
+        "snapshot {digest} of an edge: {source}; what edges logged can be replayed with other features, not with other \
+         statistics or fields of items: for those replay a DATA folder"
+    )]
+    Tables {
+        /// Which.
+        digest: Digest,
+        /// Why.
+        source: TablesError,
+    },
     /// A request does not fit the schema.
     #[error("request `{request}`: {source}; declare the field in the spec's [schema], or correct the data")]
     Request {
@@ -138,9 +158,35 @@ struct Pending<'a> {
     attributes: Option<&'a Attributes>,
 }
 
+/// What is to be answered, in order.
+#[derive(Default)]
+struct Work<'a> {
+    /// Requests that are answered with one snapshot.
+    groups: Vec<Vec<Pending<'a>>>,
+    /// How many groups are answered at the same time, from the first on; later parts have later requests.
+    parts: Vec<usize>,
+    /// The snapshots of the groups.
+    wanted: Wanted,
+}
+
+/// Which snapshots are answered with.
+enum Wanted {
+    /// Made of the events up to a time.
+    Made(Vec<i64>),
+    /// Those that edges had.
+    Logged(Vec<Digest>),
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Wanted::Made(Vec::new())
+    }
+}
+
 /// Replays the requests of the spec's surface into a LOG folder, those of the users of a shard.
 ///
-/// Tables are made of the events of all users; the LOG folder gets those that a shard's rows are labelled with.
+/// Tables are made of the events of all users; where edges logged the requests they are those of the answers,
+/// and requests without an answer are left out. The LOG folder gets the events that a shard's rows are labelled with.
 ///
 /// # Errors
 /// Data, engine or folder errors; nothing is left under the final name then.
@@ -153,33 +199,43 @@ pub fn replay(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Summary, ReplayError> {
     let encoder = Encoder::from_bytes(&subject.encoder)?;
+    let answers = data.answers.as_ref();
     let mut summary = Summary::default();
     let histories = histories(&data.events, shard);
     summary.interactions = histories.values().map(|h| h.entries().len() as u64).sum();
     let pending = pending(&data.events, spec.surface(), shard)?;
-    summary.requests = pending.len() as u64;
+    let asked = pending.len();
     let snapshots = Snapshots::new(spec, &data.events)?;
-    let mut by_snapshot: BTreeMap<i64, Vec<Pending>> = BTreeMap::new();
-    for request in pending {
-        by_snapshot.entry(snapshots.as_of_for(request.event.ts)).or_default().push(request);
-    }
-    summary.snapshots = by_snapshot.len() as u64;
+    let work = match answers {
+        Some(answers) => Work::as_logged(pending, answers),
+        None => Work::as_made(pending, &snapshots),
+    };
+    summary.requests = work.groups.iter().map(|group| group.len() as u64).sum();
+    summary.requests_without_answer = asked as u64 - summary.requests;
+    summary.snapshots = work.wanted.count();
     let host = Host::shared()?;
-    let (times, requests): (Vec<i64>, Vec<Vec<Pending>>) = by_snapshot.into_iter().unzip();
     let writer = Writer::create(folder, &encoder)?;
     let newest = std::thread::scope(|scope| {
         let (made, tables) = sync_channel(SNAPSHOTS_AT_ONCE);
-        scope.spawn(|| {
-            let made = made;
+        let (wanted, of_spec) = (&work.wanted, &encoder);
+        scope.spawn(move || match wanted {
             // Nobody takes them where an answer failed.
-            let _ = snapshots.iter(&times).try_for_each(|tables| made.send(tables.to_bytes()));
+            Wanted::Made(times) => {
+                snapshots.iter(times).all(|tables| made.send(Ok(tables.to_bytes())).is_ok());
+            }
+            Wanted::Logged(digests) => answers.iter().for_each(|answers| {
+                answers.tables(digests.iter().copied(), |read| {
+                    made.send(read.map_err(ReplayError::from).and_then(|bytes| fitting(bytes, of_spec))).is_ok()
+                });
+            }),
         });
         let (answered, records) = sync_channel(1);
-        let writing = scope.spawn(|| write(writer, records, &mut summary, progress));
-        let mut newest = None;
-        let size = |requests: &Vec<Pending>| requests.len().max(REQUESTS_AT_ONCE / SNAPSHOTS_AT_ONCE);
-        for requests in neighbours(&requests, REQUESTS_AT_ONCE, size) {
-            let tables: Vec<Vec<u8>> = tables.iter().take(requests.len()).collect();
+        let writing = scope.spawn(|| write(writer, records, answers, &mut summary, progress));
+        let (mut newest, mut groups) = (None, work.groups.as_slice());
+        for part in &work.parts {
+            let (requests, later) = groups.split_at(*part);
+            groups = later;
+            let tables: Vec<Vec<u8>> = tables.iter().take(requests.len()).collect::<Result<_, ReplayError>>()?;
             let parts = tables.par_iter().zip(requests);
             let parts = parts.map(|(tables, requests)| answer(host, subject, &encoder, tables, requests, &histories));
             let answers: Vec<Vec<(usize, Record)>> = parts.collect::<Result<_, ReplayError>>()?;
@@ -200,18 +256,76 @@ pub fn replay(
     Ok(summary)
 }
 
-/// Writes what was answered, snapshot by snapshot, in the order of the data.
+impl<'a> Work<'a> {
+    /// Each request with the snapshot that the spec's `[tables]` has for its time.
+    fn as_made(pending: Vec<Pending<'a>>, snapshots: &Snapshots) -> Work<'a> {
+        let mut by_snapshot: BTreeMap<i64, Vec<Pending>> = BTreeMap::new();
+        for request in pending {
+            by_snapshot.entry(snapshots.as_of_for(request.event.ts)).or_default().push(request);
+        }
+        let (times, groups): (Vec<i64>, Vec<Vec<Pending>>) = by_snapshot.into_iter().unzip();
+        let size = |requests: &Vec<Pending>| requests.len().max(REQUESTS_AT_ONCE / SNAPSHOTS_AT_ONCE);
+        let parts = neighbours(&groups, REQUESTS_AT_ONCE, size).into_iter().map(<[_]>::len).collect();
+        Work { groups, parts, wanted: Wanted::Made(times) }
+    }
+
+    /// Each request with the snapshot that it was answered with.
+    fn as_logged(pending: Vec<Pending<'a>>, answers: &Answers) -> Work<'a> {
+        let mut work = Work::default();
+        let mut wanted = Vec::new();
+        let mut part: BTreeMap<Digest, Vec<Pending>> = BTreeMap::new();
+        let mut pending = pending.into_iter().filter_map(|p| Some((answers.of(&p.event.id)?.tables, p))).peekable();
+        let mut size = 0;
+        while let Some((tables, request)) = pending.next() {
+            part.entry(tables).or_default().push(request);
+            size += 1;
+            if size == REQUESTS_AT_ONCE || pending.peek().is_none() {
+                work.parts.push(part.len());
+                let (digests, groups): (Vec<Digest>, Vec<Vec<Pending>>) = std::mem::take(&mut part).into_iter().unzip();
+                wanted.extend(digests);
+                work.groups.extend(groups);
+                size = 0;
+            }
+        }
+        work.wanted = Wanted::Logged(wanted);
+        work
+    }
+}
+
+impl Wanted {
+    /// How many different ones.
+    fn count(&self) -> u64 {
+        match self {
+            Wanted::Made(times) => times.len() as u64,
+            Wanted::Logged(digests) => digests.iter().collect::<BTreeSet<_>>().len() as u64,
+        }
+    }
+}
+
+/// A snapshot of an edge, where the features of an encoder can be read with it.
+fn fitting(tables: Vec<u8>, encoder: &Encoder) -> Result<Vec<u8>, ReplayError> {
+    match check_tables(&tables, encoder) {
+        Ok(_) => Ok(tables),
+        Err(source) => Err(ReplayError::Tables { digest: Digest::of(&tables), source }),
+    }
+}
+
+/// Writes what was answered, part by part, in the order of the data.
 fn write(
     mut writer: Writer,
     answered: Receiver<Vec<Vec<(usize, Record)>>>,
+    answers: Option<&Answers>,
     summary: &mut Summary,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Writer, ReplayError> {
     let mut done = 0u64;
-    for mut records in answered.into_iter().flatten() {
+    for part in answered {
+        let mut records: Vec<(usize, Record)> = part.into_iter().flatten().collect();
         records.sort_by_key(|(order, _)| *order);
         done += records.len() as u64;
         for (_, record) in records {
+            let logged = answers.and_then(|answers| answers.of(&record.request));
+            summary.requests_with_other_history += u64::from(logged.is_some_and(|l| l.differs(&record)));
             summary.rows += record.rows.items.len() as u64;
             summary.requests_without_candidates += u64::from(record.rows.items.is_empty());
             writer.push(record)?;
@@ -401,7 +515,7 @@ fn record(
 ///
 /// # Errors
 /// A snapshot that does not fit.
-pub fn check_tables(bytes: &[u8], encoder: &Encoder) -> Result<Tables, shared_features::tables::TablesError> {
+pub fn check_tables(bytes: &[u8], encoder: &Encoder) -> Result<Tables, TablesError> {
     Tables::from_bytes(bytes, &encoder.schema, &encoder.statistics)
 }
 

@@ -56,6 +56,7 @@ fn print(forgotten: &Forgotten, looked: bool) {
         ("requests", forgotten.requests),
         ("impressions", forgotten.impressions),
         ("interactions", forgotten.interactions),
+        ("requests kept as they came", forgotten.requests_as_they_came),
         ("entries put aside", forgotten.put_aside),
         ("files replaced or deleted", forgotten.files),
     ];

@@ -13,7 +13,7 @@ use shared_features::spec::FeatureSpec;
 
 use super::{BuildError, Registered};
 use crate::data::collected;
-use crate::data::feature_log::{self, FeatureLog, ROWS};
+use crate::data::feature_log::{self, ROWS, covers};
 use crate::data::query::{self, QueryError, quoted, quoted_name, whole_number};
 use crate::data::replay;
 use crate::data::store::EVENTS;
@@ -134,11 +134,6 @@ fn groups(input: &Input) -> Result<Vec<Group>, BuildError> {
         group.files.push(file.clone());
     }
     Ok(groups.into_values().collect())
-}
-
-/// Whether an encoder read every feature of the newest one, each from the same source.
-fn covers(encoder: &Encoder, newest: &Encoder) -> bool {
-    FeatureLog { encoder: encoder.clone(), records: Vec::new() }.align(newest).is_ok()
 }
 
 /// The columns of a log of this encoder; a vector of another encoder is none.
