@@ -153,7 +153,8 @@ impl Scene {
         let mut blobs: BTreeMap<Role, Vec<u8>> =
             edge_runtime::bundle::ROLES.iter().map(|&role| (role, self.good.blob(role).to_vec())).collect();
         blobs.insert(Role::Golden, golden.to_bytes());
-        let bundle = Bundle::make(SURFACE, "compact", self.good.manifest().training_data, Sampling::default(), blobs).unwrap();
+        let bundle =
+            Bundle::make(SURFACE, "compact", self.good.manifest().training_data, Sampling::default(), blobs).unwrap();
         self.registry.put_bundle(&bundle).await.unwrap();
         bundle
     }

@@ -40,7 +40,8 @@ fn publish(registry: &Path) -> Bundle {
         (Role::Golden, Vec::new()),
         (Role::Profile, Profile::unknown(&encoder).to_bytes()),
     ]);
-    let load = Bundle::make("everything", "compact", Digest::of(&[]), Sampling::default(), blobs.clone()).unwrap().load();
+    let load =
+        Bundle::make("everything", "compact", Digest::of(&[]), Sampling::default(), blobs.clone()).unwrap().load();
     let guest = Guest::new(Host::shared().unwrap(), trainer::ENGINE, &load, Limits::batch()).unwrap();
     // The first one has several candidates: the example ranks those.
     let mut cases: Vec<Case> = (0..40).map(|k| Case::generate(k, &encoder.schema)).collect();

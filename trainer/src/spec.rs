@@ -145,10 +145,13 @@ impl Log {
             0.0 | 1e-6..=1.0 => Ok((share * f64::from(WHOLE)).round() as u32),
             _ => Err(format!("`{name}` is {share}; write 0, or a number from 0.000001 to 1")),
         };
-        let (rows_ppm, requests_ppm) = (ppm("rows_share", self.rows_share)?, ppm("requests_share", self.requests_share)?);
+        let (rows_ppm, requests_ppm) =
+            (ppm("rows_share", self.rows_share)?, ppm("requests_share", self.requests_share)?);
         if requests_ppm > rows_ppm {
             let Log { rows_share, requests_share } = self;
-            return Err(format!("`requests_share` is {requests_share}; at most `rows_share`, {rows_share}, is possible"));
+            return Err(format!(
+                "`requests_share` is {requests_share}; at most `rows_share`, {rows_share}, is possible"
+            ));
         }
         Ok(Sampling { rows_ppm, requests_ppm })
     }
@@ -215,7 +218,10 @@ mod tests {
         assert_eq!(sampling(""), Ok(Sampling { rows_ppm: 1_000_000, requests_ppm: 0 }));
         let log = "[log]\nrows_share = 0.5\nrequests_share = 0.000001";
         assert_eq!(sampling(log), Ok(Sampling { rows_ppm: 500_000, requests_ppm: 1 }));
-        assert_eq!(sampling("[log]\nrequests_share = 1"), Ok(Sampling { rows_ppm: 1_000_000, requests_ppm: 1_000_000 }));
+        assert_eq!(
+            sampling("[log]\nrequests_share = 1"),
+            Ok(Sampling { rows_ppm: 1_000_000, requests_ppm: 1_000_000 })
+        );
     }
 
     #[test]

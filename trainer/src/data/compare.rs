@@ -102,10 +102,11 @@ pub enum CompareError {
 /// # Errors
 /// A log that cannot be read, or features of two kinds.
 pub fn compare(left: &Path, right: &Path, resources: &Resources) -> Result<Comparison, CompareError> {
+    let (left, right) = (Log::find(left)?, Log::find(right)?);
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(left, right, resources))
 }
 
-async fn run(left: &Path, right: &Path, resources: &Resources) -> Result<Comparison, CompareError> {
+async fn run(left: Log, right: Log, resources: &Resources) -> Result<Comparison, CompareError> {
     let session = query::session(resources)?;
     let left = Side::register(&session, "l", left).await?;
     let right = Side::register(&session, "r", right).await?;
@@ -162,10 +163,9 @@ struct Side {
 }
 
 impl Side {
-    async fn register(session: &SessionContext, table: &str, log: &Path) -> Result<Side, CompareError> {
-        let (files, encoder) = files(log)?;
-        let schema = feature_log::schema(&encoder);
-        let rows = query::parquet(session, &files, Some(&schema)).await?;
+    async fn register(session: &SessionContext, table: &str, log: Log) -> Result<Side, CompareError> {
+        let schema = feature_log::schema(&log.encoder);
+        let rows = query::parquet(session, &log.files, Some(&schema)).await?;
         session.register_table(table, rows.into_view()).map_err(QueryError::doing("cannot read the log"))?;
         let features = schema
             .fields()
@@ -175,22 +175,29 @@ impl Side {
     }
 }
 
-/// The files of a log with the features of its newest encoder: of a store those that read them all from the same sources.
-fn files(log: &Path) -> Result<(Vec<PathBuf>, Encoder), CompareError> {
-    let Some(collected) = collected::rows_below(log)? else {
-        let file = log.join(ROWS);
-        let encoder = feature_log::open(&file)?.encoder;
-        return Ok((vec![file], encoder));
-    };
-    let of = |file: &PathBuf| Ok::<_, CompareError>(feature_log::open(file)?.encoder);
-    let newest = of(collected.last().ok_or_else(|| CompareError::Empty { path: log.to_owned() })?)?;
-    let mut files = Vec::new();
-    for file in collected {
-        if covers(&of(&file)?, &newest) {
-            files.push(file);
+/// The files of a log.
+struct Log {
+    files: Vec<PathBuf>,
+    encoder: Encoder,
+}
+
+impl Log {
+    /// The files with the features of the newest encoder: of a store those that read them all from the same sources.
+    fn find(path: &Path) -> Result<Log, CompareError> {
+        let encoder_of = |file: &PathBuf| Ok::<_, CompareError>(feature_log::open(file)?.encoder);
+        let Some(collected) = collected::rows_below(path)? else {
+            let file = path.join(ROWS);
+            return Ok(Log { encoder: encoder_of(&file)?, files: vec![file] });
+        };
+        let newest = collected.last().ok_or_else(|| CompareError::Empty { path: path.to_owned() })?;
+        let mut log = Log { encoder: encoder_of(newest)?, files: Vec::new() };
+        for file in collected {
+            if covers(&encoder_of(&file)?, &log.encoder) {
+                log.files.push(file);
+            }
         }
+        Ok(log)
     }
-    Ok((files, newest))
 }
 
 /// One row of counts over all rows of both logs.
