@@ -14,6 +14,7 @@ pub mod forget;
 pub mod import;
 pub mod labelled;
 pub mod labels;
+pub mod observed;
 pub mod query;
 pub mod raw_requests;
 pub mod replay;

@@ -21,7 +21,7 @@ use object_store::local::LocalFileSystem;
 use serde_json::{Value, json};
 use shared_features::codec;
 use shared_features::digest::Digest;
-use shared_features::event::{Candidate, Event, ImpressionEvent, InteractionEvent, RequestEvent, Shown};
+use shared_features::event::{Candidate, Event, FieldValue, ImpressionEvent, InteractionEvent, RequestEvent, Shown};
 use shared_features::feature_log::Record;
 use shared_features::random::Random;
 use tokio::sync::Mutex;
@@ -33,6 +33,7 @@ mod raw;
 mod refusals;
 mod spools;
 mod stores;
+mod tables;
 
 /// Clients at a time.
 const CLIENTS: u64 = 4;
@@ -118,12 +119,30 @@ fn published() -> tempfile::TempDir {
         folder
     });
     let folder = tempfile::tempdir().unwrap();
-    for name in ["registry", "keys"] {
+    for name in ["registry", "keys", "data"] {
         world::copy(&world.path().join(name), &folder.path().join(name));
     }
     std::fs::copy(world.path().join("spec.toml"), folder.path().join("spec.toml")).unwrap();
     tokens(folder.path());
     folder
+}
+
+/// One of the requests that are logged.
+fn asked(k: u64, ts: i64) -> RequestEvent {
+    let country = FieldValue::String(["SE", "DE"][k as usize % 2].into());
+    RequestEvent {
+        id: format!("r-{k}"),
+        ts,
+        offset_min: 60,
+        user: format!("user-{}", k % 9),
+        surface: "podcasts".into(),
+        attributes: BTreeMap::from([("country".to_owned(), Some(country))]),
+        context: BTreeMap::new(),
+        candidates: (0..8)
+            .map(|i| Candidate { item: format!("show-{:04}", (i + k) % 50), fields: BTreeMap::new() })
+            .collect(),
+        exclude: Vec::new(),
+    }
 }
 
 /// What an edge logs of some requests, each with an impression and an interaction.
@@ -144,20 +163,7 @@ async fn logged(folder: &Path, requests: u64) -> Vec<Entry> {
     for k in 0..requests {
         // Over three days.
         let ts = now_ms() - (k % 3) as i64 * 86_400_000;
-        let request = RequestEvent {
-            id: format!("r-{k}"),
-            ts,
-            offset_min: 60,
-            user: format!("user-{}", k % 9),
-            surface: "podcasts".into(),
-            attributes: BTreeMap::new(),
-            context: BTreeMap::new(),
-            candidates: (0..8)
-                .map(|i| Candidate { item: format!("show-{:04}", (i + k) % 50), fields: BTreeMap::new() })
-                .collect(),
-            exclude: Vec::new(),
-        };
-        let answer = edge.rank(request).await.unwrap();
+        let answer = edge.rank(asked(k, ts)).await.unwrap();
         assert!(!answer.fallback);
         let item = answer.items[0].item.clone();
         let shown = vec![Shown { item: item.clone(), position: 0, propensity: None }];
@@ -198,6 +204,13 @@ async fn collector(
 
 fn store(folder: &Path) -> Objects {
     Objects::open(folder.join("store").to_str().unwrap()).unwrap()
+}
+
+/// Takes entries into the store, as a batch of this name.
+async fn collect(folder: &Path, name: &str, entries: &[Entry]) {
+    let collector = collector(folder, store(folder), Settings::default()).await.unwrap();
+    collector.accept("edge", name, batch(entries).into()).await.unwrap();
+    collector.compact().await.unwrap();
 }
 
 fn ids(entries: &[Entry]) -> Acknowledged {

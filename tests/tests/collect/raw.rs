@@ -19,12 +19,6 @@ async fn answered() -> (tempfile::TempDir, String) {
     (folder, bundle)
 }
 
-async fn collect(folder: &Path, name: &str, entries: &[Entry]) {
-    let collector = collector(folder, store(folder), Settings::default()).await.unwrap();
-    collector.accept("edge", name, batch(entries).into()).await.unwrap();
-    collector.compact().await.unwrap();
-}
-
 fn replay(folder: &Path, from: &str, what: [&str; 2], out: &str) -> Value {
     let channel = ["--channel", "registry/channels/podcasts/stable"];
     let channel = if what[0] == "--bundle" { &channel[..] } else { &[] };

@@ -128,7 +128,7 @@ pub fn newest_tables(folder: &Path, surface: &str) -> Result<Option<Vec<u8>>, Ed
     rows.max_by_key(|r| r.ts).map(|newest| blob(folder, newest.tables)).transpose()
 }
 
-fn encoder(folder: &Path, hash: Digest) -> Result<Encoder, EdgeLogError> {
+pub(super) fn encoder(folder: &Path, hash: Digest) -> Result<Encoder, EdgeLogError> {
     let bytes = blob(folder, hash)?;
     Encoder::from_bytes(&bytes).map_err(|source| EdgeLogError::Encoder { path: blob_path(folder, hash), source })
 }

@@ -107,8 +107,7 @@ impl Snapshots {
 
     /// The `as_of` of the newest snapshot that a request at `ts` may use: a multiple of the refresh since the epoch.
     pub fn as_of_for(&self, ts: i64) -> i64 {
-        let refresh = self.spec.refresh.ms.max(1);
-        ts.saturating_sub(self.spec.delay.ms).div_euclid(refresh).saturating_mul(refresh)
+        newest(&self.spec, ts.saturating_sub(self.spec.delay.ms))
     }
 
     /// The `as_of` of every snapshot that requests from `first_ts` to `last_ts` use, ascending.
@@ -203,6 +202,32 @@ impl Iter<'_> {
             attributes,
         }
     }
+}
+
+/// When snapshots are made that requests are to use in time.
+///
+/// Halfway through the delay: what edges saw before has come, and there is time left to publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The `as_of` of the snapshot that is due.
+    pub as_of: i64,
+    /// When the next one is.
+    pub next: i64,
+}
+
+impl Due {
+    /// What is due at a time, both in milliseconds since the epoch.
+    pub fn at(spec: &TablesSpec, now: i64) -> Due {
+        let wait = spec.delay.ms / 2;
+        let as_of = newest(spec, now.saturating_sub(wait));
+        Due { as_of, next: as_of.saturating_add(spec.refresh.ms.max(1)).saturating_add(wait) }
+    }
+}
+
+/// The last multiple of the refresh up to a time.
+fn newest(spec: &TablesSpec, ts: i64) -> i64 {
+    let refresh = spec.refresh.ms.max(1);
+    ts.div_euclid(refresh).saturating_mul(refresh)
 }
 
 /// Numbers for ids, in order of first appearance.

@@ -18,7 +18,8 @@ use crate::data::warehouse::Objects;
   trainer data forget --id $(edge-runtime pseudonym --key pseudonym.key ada) --store store --registry registry
 
 Models are not changed: train again without these rows, and publish.
-What an edge has not uploaded yet comes later: forget once more when it has.")]
+What an edge has not uploaded yet comes later: forget once more when it has.
+Tables: the next snapshot that `trainer tables --log STORE` makes is without them.")]
 pub(super) struct Forget {
     /// The user, by the name that the store has: the pseudonym where edges use them; may be given several times
     #[arg(long = "id", required = true)]
