@@ -28,6 +28,7 @@ use tokio::sync::Mutex;
 use trainer::collect::{AcceptError, Accepted, Collector, Round, Settings, Status};
 use trainer::data::warehouse::{Day, Objects, Warehouse};
 
+mod forgotten;
 mod losses;
 mod raw;
 mod refusals;

@@ -6,7 +6,7 @@
 
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use edge_runtime::spool;
@@ -22,7 +22,7 @@ use super::files::Files;
 use super::quarantine::Refused;
 use super::{CollectError, Collector, now_ms};
 use crate::data::warehouse::log::{self, Commit};
-use crate::data::warehouse::{self, Day, ObjectsError};
+use crate::data::warehouse::{self, Day, Forgotten, ObjectsError};
 
 /// Batches that wait for the registry before a round looks no further.
 const MOST_DEFERRED: u64 = 16;
@@ -47,6 +47,8 @@ pub(super) struct Gathered {
     tables: BTreeSet<Digest>,
     pub(super) events: BTreeMap<Day, Vec<Event>>,
     pub(super) refused: Vec<Refused>,
+    /// Entries of forgotten users, which are not kept.
+    forgotten: u64,
 }
 
 impl Collector {
@@ -65,6 +67,8 @@ impl Collector {
         log.refresh().await?;
         self.tell(&log);
         let waiting = self.objects.list("batches").await?;
+        // Read before any batch, and again where a round has to be tried again because somebody was forgotten meanwhile.
+        let forgotten = Arc::new(Forgotten::read(&self.objects).await?);
         let mut gathered = Gathered::default();
         let (mut bytes, mut unreadable, mut deferred, mut more) = (0, 0, 0, false);
         for (object, size) in &waiting {
@@ -86,7 +90,7 @@ impl Collector {
                 continue;
             }
             let batch_of = log::Batch { name: name.to_owned(), sha256: batch.digest };
-            match self.sort(batch, name, &mut gathered).await {
+            match self.sort(batch, name, &forgotten, &mut gathered).await {
                 Ok(()) => {
                     bytes += size;
                     gathered.batches.push((object.clone(), batch_of));
@@ -103,6 +107,7 @@ impl Collector {
             let (objects, batches): (Vec<String>, Vec<log::Batch>) =
                 std::mem::take(&mut gathered.batches).into_iter().unzip();
             let at = now_ms();
+            let forgotten = gathered.forgotten;
             let files = self.write(gathered, log.state(), at).await?;
             let Files { added, removed } = files;
             let commit = Commit { format: log::FORMAT, sequence: 0, at, batches, added, removed };
@@ -110,6 +115,7 @@ impl Collector {
                 // Another collector on this store was faster; what was written here is swept away.
                 return Ok(Round { batches: 0, more: true });
             }
+            metrics::counter!("hearth_collect_forgotten_total").increment(forgotten);
             self.tell(&log);
             for object in objects {
                 self.objects.delete(&object).await?;
@@ -137,7 +143,13 @@ impl Collector {
     }
 
     /// Checks the entries of a batch, and adds them to what was gathered: all of them, or none where it fails.
-    async fn sort(&self, batch: Batch, name: &str, into: &mut Gathered) -> Result<(), CollectError> {
+    async fn sort(
+        &self,
+        batch: Batch,
+        name: &str,
+        forgotten: &Arc<Forgotten>,
+        into: &mut Gathered,
+    ) -> Result<(), CollectError> {
         let mut found: BTreeMap<Digest, Found> = BTreeMap::new();
         let mut wanted = BTreeSet::new();
         for entry in &batch.entries {
@@ -153,10 +165,13 @@ impl Collector {
             }
         }
         let published = self.bundles.published(&wanted).await?;
-        let (now, source) = (now_ms(), name.to_owned());
+        let (now, source, forgotten) = (now_ms(), name.to_owned(), Arc::clone(forgotten));
         let sorted = tokio::task::spawn_blocking(move || {
             let mut sorted = Gathered::default();
-            for entry in batch.entries {
+            let all = batch.entries.len();
+            let entries = without(batch.entries, &forgotten);
+            sorted.forgotten = (all - entries.len()) as u64;
+            for entry in entries {
                 if let Err((entry, (reason, detail))) = sort_entry(entry, &found, &published, now, &mut sorted) {
                     sorted.refused.push(Refused { reason, detail, batch: source.clone(), entry });
                 }
@@ -173,6 +188,7 @@ impl Collector {
         for (day, events) in sorted.events {
             into.events.entry(day).or_default().extend(events);
         }
+        into.forgotten += sorted.forgotten;
         into.encoders.extend(sorted.encoders);
         into.refused.extend(sorted.refused);
         Ok(())
@@ -196,6 +212,30 @@ impl Collector {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).add_tables(digest);
         Ok(())
     }
+}
+
+/// Entries without those of forgotten users, and without impressions of their requests in the same batch.
+fn without(entries: Vec<spool::Entry>, forgotten: &Forgotten) -> Vec<spool::Entry> {
+    let requests: BTreeSet<String> = entries
+        .iter()
+        .filter_map(|entry| match entry {
+            spool::Entry::Rows(record) if forgotten.has(&record.user, record.ts) => Some(record.request.clone()),
+            _ => None,
+        })
+        .collect();
+    let is_gone = |entry: &spool::Entry| match entry {
+        spool::Entry::Rows(record) => requests.contains(&record.request),
+        other => match check::event(other) {
+            Ok(Event::Impression(event)) => requests.contains(&event.request),
+            Ok(Event::Interaction(event)) => forgotten.has(&event.user, event.ts),
+            Ok(Event::Request(event)) => forgotten.has(&event.user, event.ts),
+            _ => false,
+        },
+    };
+    if *forgotten == Forgotten::default() {
+        return entries;
+    }
+    entries.into_iter().filter(|entry| !is_gone(entry)).collect()
 }
 
 /// Puts one entry where it belongs; gives it back with the reason where it does not hold.

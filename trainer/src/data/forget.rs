@@ -2,6 +2,7 @@
 //!
 //! Rows, requests kept as they came, impressions of requests and interactions are left out of new files that replace the old ones in one
 //! commit; then the old ones are deleted. What was put aside and is of them goes with its whole file.
+//! What comes later of the time before is not kept.
 //! Models that were trained on their rows are named; nothing here makes a model forget.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,14 +17,14 @@ use shared_features::event::Event;
 use ulid::Ulid;
 
 use super::warehouse::log::{self, Commit, State};
-use super::warehouse::{self, Entry, Kind, Log, Objects, ObjectsError, WarehouseError};
+use super::warehouse::{self, Entry, Forgotten, Kind, Log, Objects, ObjectsError, WarehouseError};
 
 /// Largest file of what was put aside.
 const MAX_ASIDE: u64 = 1 << 30;
 
 /// What was forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Forgotten {
+pub struct Removed {
     /// Requests with their rows.
     pub requests: u64,
     /// Impressions of those requests.
@@ -36,7 +37,7 @@ pub struct Forgotten {
     pub put_aside: u64,
     /// Files that were replaced or deleted.
     pub files: u64,
-    /// Batches that wait to be compacted, in which there may be more.
+    /// Batches that wait to be compacted; what they have of these users is dropped then.
     pub waiting: u64,
     /// Released models whose data had rows of these users.
     pub models: Vec<Model>,
@@ -86,7 +87,11 @@ pub async fn forget(
     users: &BTreeSet<String>,
     registry: Option<&Registry>,
     at: i64,
-) -> Result<Forgotten, ForgetError> {
+) -> Result<Removed, ForgetError> {
+    // First, so that a collector that commits from here on knows it.
+    for user in users {
+        Forgotten::add(objects, user, at).await?;
+    }
     let mut log = Log::open(objects.clone()).await?;
     loop {
         let mut change = Change::default();
@@ -97,9 +102,6 @@ pub async fn forget(
             forgotten.models = models(registry, &change.times).await?;
         }
         forgotten.waiting = objects.list("batches").await?.len() as u64;
-        if change.removed.is_empty() {
-            return Ok(forgotten);
-        }
         let commit = Commit {
             format: log::FORMAT,
             sequence: 0,
@@ -109,6 +111,7 @@ pub async fn forget(
             removed: change.removed.clone(),
         };
         // Where a collector has committed in between, all is looked at again; what was written is swept away.
+        // Committed also where nothing changes, so that a collector that did not know yet looks again.
         if log.commit(commit).await? {
             for object in &change.removed {
                 objects.delete(object).await?;
@@ -125,7 +128,7 @@ pub async fn forget(
 /// What a commit is to change.
 #[derive(Default)]
 struct Change {
-    forgotten: Forgotten,
+    forgotten: Removed,
     added: Vec<Entry>,
     removed: Vec<String>,
     /// When rows of these users were logged, by surface.

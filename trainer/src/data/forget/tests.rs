@@ -89,5 +89,5 @@ async fn nothing_of_a_forgotten_user_is_left_and_all_of_the_others() {
         assert!(there.iter().all(|(object, _)| after.files().any(|file| file.path == *object)), "{there:?}");
     }
     // Again there is nothing to do.
-    assert_eq!(forget(&objects, &users, None, 0).await.unwrap(), Forgotten::default());
+    assert_eq!(forget(&objects, &users, None, 0).await.unwrap(), Removed::default());
 }
