@@ -111,7 +111,7 @@ async fn what_is_not_as_an_edge_logs_it_is_put_aside_with_the_reason() {
         assert_eq!(said["batch"], "edge/1");
     }
     let counted = collector.status().quarantined;
-    assert_eq!((counted["vector_mismatch"], counted["wrong_day"], counted["malformed_event"]), (3, 4, 2));
+    assert_eq!((counted["vector_mismatch"], counted["wrong_day"], counted["malformed_event"]), (3, 5, 4));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,6 +72,29 @@ async fn statistics_of_a_store_are_those_of_its_last_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_edges_logged_is_held_against_the_schema_before_it_is_trained_on() {
+    let folder = published();
+    let folder = folder.path();
+    let entries = logged(folder, 30).await;
+    collect(folder, "1", &entries).await;
+    binary::trainer_ok(folder, &["data", "stats", "store/rows/podcasts", "--out", "statistics.json"]);
+    binary::trainer_ok(folder, &["data", "schema", "infer", "statistics.json", "--out", "spec.schema.toml"]);
+    let train = |log: &str| {
+        let train = ["train", "--log", log, "--spec", "spec.toml", "--out", "run"];
+        String::from_utf8(binary::trainer(folder, &train).stderr).unwrap()
+    };
+    for log in ["store", "logged"] {
+        let said = train(log);
+        assert!(!said.contains("nothing was trained"), "{log}: {said}");
+    }
+    binary::trainer_ok(folder, &["data", "schema", "set", "spec.schema.toml", "dataset.min_examples=100000"]);
+    for log in ["store", "logged"] {
+        let said = train(log);
+        assert!(said.contains("spec.schema.toml") && said.contains("nothing was trained"), "{log}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_is_away_makes_batches_wait() {
     let folder = published();
     let folder = folder.path();

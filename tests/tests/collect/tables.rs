@@ -42,8 +42,7 @@ async fn published_tables(folder: &Path, log: &str, as_of: i64) -> Vec<u8> {
     let as_of = as_of.to_string();
     let command = ["tables", "--data", "data", "--log", log, "--spec", "spec.toml", "--as-of", &as_of, "--json"];
     let command = [&command[..], &world::TARGET].concat();
-    let said: Value =
-        tokio::task::block_in_place(|| serde_json::from_str(&trainer_ok(folder, &command)).unwrap());
+    let said: Value = tokio::task::block_in_place(|| serde_json::from_str(&trainer_ok(folder, &command)).unwrap());
     let registry = Registry::open(folder.join("registry").to_str().unwrap()).unwrap();
     registry.blob(said["tables"].as_str().unwrap().parse().unwrap()).await.unwrap()
 }

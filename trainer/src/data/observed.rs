@@ -45,7 +45,8 @@ pub fn read(place: &Path) -> Result<Vec<Event>, ObservedError> {
 pub fn merge(data: &mut Vec<Event>, observed: Vec<Event>) {
     let known: BTreeSet<(&str, String)> =
         data.iter().filter_map(|e| event_key(e).map(|(kind, id)| (kind, id.to_owned()))).collect();
-    let new = observed.into_iter().filter(|e| event_key(e).is_none_or(|(kind, id)| !known.contains(&(kind, id.into()))));
+    let new =
+        observed.into_iter().filter(|e| event_key(e).is_none_or(|(kind, id)| !known.contains(&(kind, id.into()))));
     data.extend(new);
     data.sort_by_key(Event::ts);
 }
