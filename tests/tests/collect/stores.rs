@@ -95,6 +95,26 @@ async fn what_edges_logged_is_held_against_the_schema_before_it_is_trained_on() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_behind_a_url_builds_the_dataset_that_its_folder_does() {
+    let folder = published();
+    let folder = folder.path();
+    let entries = logged(folder, 30).await;
+    collect(folder, "1", &entries).await;
+    let built = |log: &str, out: &str| {
+        binary::trainer_ok(folder, &["data", "build", "--log", log, "--spec", "spec.toml", "--out", out]);
+        let files =
+            std::fs::read_dir(folder.join(out)).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file());
+        files
+            .map(|file| (file.file_name().unwrap().to_owned(), std::fs::read(&file).unwrap()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let of_folder = built("store", "one");
+    assert!(of_folder.keys().filter(|name| name.to_string_lossy().ends_with(".parquet")).count() > 1);
+    let of_url = built(&format!("file://{}", folder.join("store").display()), "two");
+    assert!(of_folder == of_url, "{:?} and {:?} differ", of_folder.keys(), of_url.keys());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_is_away_makes_batches_wait() {
     let folder = published();
     let folder = folder.path();

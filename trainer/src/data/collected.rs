@@ -10,7 +10,7 @@ use shared_features::event::Event;
 use shared_features::feature_log::Record;
 
 use super::edge_log::EdgeLog;
-use super::warehouse::{Day, Kind, Warehouse, WarehouseError};
+use super::warehouse::{Day, Kind, Objects, Warehouse, WarehouseError};
 
 /// Why a store is no log of a surface.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,14 @@ pub enum CollectedError {
         surface: String,
         /// What there is.
         known: String,
+    },
+    /// A file that cannot be written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// A runtime that cannot be started.
     #[error("{0}")]
@@ -114,6 +122,27 @@ pub fn files(location: &str) -> Result<Vec<(Kind, String)>, CollectedError> {
     block_on(async {
         let store = Warehouse::open(location).await?;
         Ok(store.files().map(|file| (file.kind, file.path.clone())).collect())
+    })
+}
+
+/// Copies files of a store into a folder.
+///
+/// # Errors
+/// A store that cannot be read, or a folder that cannot be written.
+pub fn copy<'a>(
+    location: &str,
+    folder: &Path,
+    files: impl Iterator<Item = &'a (Kind, String)>,
+) -> Result<(), CollectedError> {
+    block_on(async {
+        let objects = Objects::open(location).map_err(WarehouseError::from)?;
+        for (_, path) in files {
+            let bytes = objects.get(path, u64::MAX).await.map_err(WarehouseError::from)?;
+            let to = folder.join(path);
+            let written = to.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&to, bytes));
+            written.map_err(|source| CollectedError::Io { path: to, source })?;
+        }
+        Ok(())
     })
 }
 

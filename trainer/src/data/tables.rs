@@ -289,14 +289,22 @@ fn collect_hits<'e>(spec: &FeatureSpec, events: &'e [Event], items: &mut Ids<'e>
             segments.of("");
         }
     }
+    let mut numbers: Vec<u32> = Vec::new();
     let mut count = |kind: &[Counted], action: Option<&str>, happened: &Happened<'e>, of: &[&'e str]| {
+        // Looked up for the first statistic that counts the event, and not for each of them.
+        let mut by = None;
         for ((statistic, segments), hits) in statistics.iter().zip(&mut segments).zip(counted.iter_mut()) {
             let wanted = kind.contains(&statistic.count)
                 && statistic.actions.as_ref().is_none_or(|all| action.is_some_and(|a| all.iter().any(|x| x == a)))
                 && statistic.surface.as_ref().is_none_or(|s| happened.surface == Some(s.as_str()));
             if let Some(segment) = segment(statistic, happened).filter(|_| wanted) {
-                let (segment, user) = (segments.of(segment), happened.user.map(|u| users.of(u)));
-                hits.hits.extend(of.iter().map(|item| Hit { ts: happened.ts, item: items.of(item), segment, user }));
+                let user = *by.get_or_insert_with(|| {
+                    numbers.clear();
+                    numbers.extend(of.iter().map(|item| items.of(item)));
+                    happened.user.map(|u| users.of(u))
+                });
+                let segment = segments.of(segment);
+                hits.hits.extend(numbers.iter().map(|&item| Hit { ts: happened.ts, item, segment, user }));
             }
         }
     };

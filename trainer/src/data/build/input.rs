@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use datafusion::prelude::{DataFrame, SessionContext};
 use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
 use shared_features::spec::FeatureSpec;
+use tempfile::TempDir;
 
 use super::{BuildError, Registered};
 use crate::data::collected;
@@ -28,6 +30,8 @@ pub struct Input {
     pub events: Vec<PathBuf>,
     /// The newest snapshot that rows were made with.
     pub tables: Option<Vec<u8>>,
+    /// Copies of stores that are in no folder, as long as they are read.
+    copies: Vec<Arc<TempDir>>,
 }
 
 impl Input {
@@ -56,14 +60,24 @@ impl Input {
 
 impl Input {
     /// The files of a collected store, as of its last commit: rows of every surface, as touches may be of any.
+    ///
+    /// A store behind a URL is copied into a temporary folder.
     fn add_store(&mut self, folder: &Path, location: &str, surface: &str) -> Result<(), BuildError> {
-        if !folder.is_dir() {
-            let reason = "only a store in a folder is read here; copy the store, or mount the bucket".into();
-            return Err(BuildError::Format { path: folder.to_owned(), reason });
-        }
         let tables = collected::newest_tables_of(location, surface)?;
         self.tables = tables.or(self.tables.take());
-        for (kind, path) in collected::files(location)? {
+        let files = collected::files(location)?;
+        let copy = match folder.is_dir() {
+            true => None,
+            false => {
+                let copy =
+                    tempfile::tempdir().map_err(|source| BuildError::Io { path: std::env::temp_dir(), source })?;
+                collected::copy(location, copy.path(), files.iter().filter(|(kind, _)| *kind != Kind::Quarantine))?;
+                Some(copy)
+            }
+        };
+        let folder = copy.as_ref().map_or(folder, TempDir::path).to_owned();
+        self.copies.extend(copy.map(Arc::new));
+        for (kind, path) in files {
             match kind {
                 Kind::Rows => self.rows.push(folder.join(path)),
                 Kind::Events => self.events.push(folder.join(path)),
