@@ -275,6 +275,28 @@ impl Runtime {
         Ok(())
     }
 
+    /// Forgets a user's history, for good when this returns; how many interactions it had.
+    ///
+    /// What is in the spool stays for whoever reads it; no restart folds it into a history again.
+    ///
+    /// # Errors
+    /// The store or the spool fails.
+    pub async fn forget(self: &Arc<Self>, mut user: String) -> Result<u64, AnswerError> {
+        self.rename(&mut user);
+        // A client that goes away must not leave it half done.
+        let runtime = Arc::clone(self);
+        let forgotten = tokio::spawn(async move {
+            let mut position = runtime.folding.write().await;
+            let reached = runtime.spool.append(&[]).await?;
+            let of_store = Arc::clone(&runtime);
+            let removed = tokio::task::spawn_blocking(move || of_store.store.forget(&user, reached)).await;
+            let removed = removed.map_err(|_| AnswerError::Stopping)??;
+            *position = reached;
+            Ok(removed)
+        });
+        forgotten.await.map_err(|_| AnswerError::Stopping)?
+    }
+
     /// Puts the histories on disk, so that a restart has less to fold in.
     ///
     /// # Errors

@@ -481,6 +481,7 @@ async fn bad_requests_are_named() {
         "/v1/{surface}/explain",
         "/v1/impressions",
         "/v1/interactions",
+        "/v1/users/{user}/history",
         "/healthz",
         "/readyz",
         "/metrics",
