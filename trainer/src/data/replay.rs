@@ -5,7 +5,7 @@
 //! What edges logged is answered with the snapshots that it was answered with, and no snapshot is made.
 //! With an unfitted encoder it writes values; with a bundle, vectors, scores and digests too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -13,7 +13,7 @@ use edge_runtime::host::{Guest, Host, HostError, Limits};
 use rayon::prelude::*;
 use shared_features::digest::Digest;
 use shared_features::encoder::{Encoder, EncoderError};
-use shared_features::event::{Attributes, Event, RequestEvent};
+use shared_features::event::{Attributes, Event, InteractionEvent, RequestEvent};
 use shared_features::feature_log::Record;
 use shared_features::history::{Entry, History, HistoryView};
 use shared_features::numeric::MISSING;
@@ -201,11 +201,13 @@ pub fn replay(
     let encoder = Encoder::from_bytes(&subject.encoder)?;
     let answers = data.answers.as_ref();
     let mut summary = Summary::default();
-    let histories = histories(&data.events, shard);
+    let (histories, (pending, snapshots)) = rayon::join(
+        || histories(&data.events, shard),
+        || (pending(&data.events, spec.surface(), shard), Snapshots::new(spec, &data.events)),
+    );
+    let (pending, snapshots) = (pending?, snapshots?);
     summary.interactions = histories.values().map(|h| h.entries().len() as u64).sum();
-    let pending = pending(&data.events, spec.surface(), shard)?;
     let asked = pending.len();
-    let snapshots = Snapshots::new(spec, &data.events)?;
     let work = match answers {
         Some(answers) => Work::as_logged(pending, answers),
         None => Work::as_made(pending, &snapshots),
@@ -337,15 +339,17 @@ fn write(
 
 /// The interactions of each user of a shard as one history.
 pub fn histories(events: &[Event], shard: Shard) -> BTreeMap<&str, History> {
-    let mut entries: BTreeMap<&str, Vec<Entry>> = BTreeMap::new();
+    let mut users: HashMap<&str, Vec<&InteractionEvent>> = HashMap::new();
     for event in events {
         if let Event::Interaction(interaction) = event
             && shard.has(&interaction.user)
         {
-            entries.entry(&interaction.user).or_default().push(Entry::from(interaction));
+            users.entry(&interaction.user).or_default().push(interaction);
         }
     }
-    entries.into_iter().map(|(user, entries)| (user, History::from_entries(entries))).collect()
+    let history = |of: Vec<&InteractionEvent>| History::from_entries(of.into_iter().map(Entry::from).collect());
+    let histories: Vec<(&str, History)> = users.into_par_iter().map(|(user, of)| (user, history(of))).collect();
+    histories.into_iter().collect()
 }
 
 /// The newest snapshot that a LOG folder holds.
