@@ -130,7 +130,7 @@ fn published() -> tempfile::TempDir {
 
 /// One of the requests that are logged.
 fn asked(k: u64, ts: i64) -> RequestEvent {
-    let country = FieldValue::String(["SE", "DE"][k as usize % 2].into());
+    let country = FieldValue::String(["us", "gb"][k as usize % 2].into());
     RequestEvent {
         id: format!("r-{k}"),
         ts,
