@@ -185,10 +185,7 @@ async fn interactions(
     Ok((StatusCode::ACCEPTED, Json(serde_json::json!({ "accepted": accepted }))).into_response())
 }
 
-async fn forget(
-    State(app): State<App>,
-    user: Result<Path<String>, PathRejection>,
-) -> Result<Response, ServerError> {
+async fn forget(State(app): State<App>, user: Result<Path<String>, PathRejection>) -> Result<Response, ServerError> {
     // A user that is not UTF-8 has done nothing.
     let Path(user) = user.map_err(|_| ServerError::NotFound)?;
     let interactions = app.runtime.forget(user).await?;

@@ -32,7 +32,7 @@ async fn what_comes_later_of_the_time_before_is_dropped() {
     collector.accept("edge", "1", batch(waiting).into()).await.unwrap();
     tokio::task::block_in_place(|| trainer_ok(folder, &["data", "forget", "--id", USER, "--store", "store"]));
     collector.compact().await.unwrap();
-    let back = now_ms() + 1_000;
+    let back = now_ms() + 10 * 60_000;
     let more = [play("again", USER, back), play("other", "user-2", back)];
     collector.accept("edge", "2", batch(later.iter().chain(&more)).into()).await.unwrap();
     collector.compact().await.unwrap();

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
+use edge_runtime::sampling::WHOLE;
 use shared_features::event::Event;
 
 use super::publish::TargetArgs;
@@ -30,8 +31,8 @@ Of what edges uploaded, with the items of a catalogue, whenever the spec's [tabl
     --registry registry --channel stable --key keys/publisher.key")]
 pub(super) struct Tables {
     /// The DATA folder: items and users, and events where it has some
-    #[arg(long, required_unless_present = "log")]
-    data: Option<PathBuf>,
+    #[arg(long)]
+    data: PathBuf,
     /// Count what edges logged too: a collected store, or an edge's state folder
     #[arg(long)]
     log: Option<PathBuf>,
@@ -54,6 +55,11 @@ pub(super) struct Tables {
 impl Run for Tables {
     fn run(self) -> Result<()> {
         let spec = TrainerSpec::read(&self.spec)?;
+        ensure!(
+            self.log.is_none() || spec.sampling.rows_ppm == WHOLE,
+            "tables cannot be made of a log that has rows of a share of the requests only: impressions of the others have \
+             no surface and no user; set rows_share = 1 in the spec's [log], or keep the events elsewhere"
+        );
         if self.follow {
             return self.follow(&spec);
         }
@@ -93,8 +99,7 @@ impl Tables {
 
     /// The events of the DATA folder and of the log.
     fn events(&self) -> Result<Vec<Event>> {
-        let data = self.data.as_deref().map(Data::open).transpose()?;
-        let mut events = data.map_or_else(Vec::new, |data| data.events);
+        let mut events = Data::open(&self.data)?.events;
         if let Some(log) = &self.log {
             let observed = observed::read(log).with_context(|| format!("--log {}", log.display()))?;
             observed::merge(&mut events, observed);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use edge_runtime::spool;
 use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
-use shared_features::event::Event;
+use shared_features::event::{Event, ImpressionEvent, InteractionEvent, RequestEvent};
 use shared_features::feature_log::Record;
 
 use super::batch::{self, Batch};
@@ -49,6 +49,8 @@ pub(super) struct Gathered {
     pub(super) refused: Vec<Refused>,
     /// Entries of forgotten users, which are not kept.
     forgotten: u64,
+    /// Requests of forgotten users.
+    forgotten_requests: BTreeSet<String>,
 }
 
 impl Collector {
@@ -107,6 +109,7 @@ impl Collector {
             let (objects, batches): (Vec<String>, Vec<log::Batch>) =
                 std::mem::take(&mut gathered.batches).into_iter().unzip();
             let at = now_ms();
+            gathered.drop_impressions();
             let forgotten = gathered.forgotten;
             let files = self.write(gathered, log.state(), at).await?;
             let Files { added, removed } = files;
@@ -169,7 +172,7 @@ impl Collector {
         let sorted = tokio::task::spawn_blocking(move || {
             let mut sorted = Gathered::default();
             let all = batch.entries.len();
-            let entries = without(batch.entries, &forgotten);
+            let entries = without(batch.entries, &forgotten, &mut sorted.forgotten_requests);
             sorted.forgotten = (all - entries.len()) as u64;
             for entry in entries {
                 if let Err((entry, (reason, detail))) = sort_entry(entry, &found, &published, now, &mut sorted) {
@@ -189,6 +192,7 @@ impl Collector {
             into.events.entry(day).or_default().extend(events);
         }
         into.forgotten += sorted.forgotten;
+        into.forgotten_requests.extend(sorted.forgotten_requests);
         into.encoders.extend(sorted.encoders);
         into.refused.extend(sorted.refused);
         Ok(())
@@ -214,27 +218,45 @@ impl Collector {
     }
 }
 
-/// Entries without those of forgotten users, and without impressions of their requests in the same batch.
-fn without(entries: Vec<spool::Entry>, forgotten: &Forgotten) -> Vec<spool::Entry> {
-    let requests: BTreeSet<String> = entries
-        .iter()
-        .filter_map(|entry| match entry {
-            spool::Entry::Rows(record) if forgotten.has(&record.user, record.ts) => Some(record.request.clone()),
-            _ => None,
-        })
-        .collect();
-    let is_gone = |entry: &spool::Entry| match entry {
-        spool::Entry::Rows(record) => requests.contains(&record.request),
-        other => match check::event(other) {
-            Ok(Event::Impression(event)) => requests.contains(&event.request),
-            Ok(Event::Interaction(event)) => forgotten.has(&event.user, event.ts),
-            Ok(Event::Request(event)) => forgotten.has(&event.user, event.ts),
-            _ => false,
-        },
-    };
-    if *forgotten == Forgotten::default() {
+impl Gathered {
+    /// Leaves out impressions of forgotten users' requests that came in other batches than those.
+    fn drop_impressions(&mut self) {
+        let gone = &self.forgotten_requests;
+        if gone.is_empty() {
+            return;
+        }
+        for events in self.events.values_mut() {
+            let before = events.len();
+            events.retain(|e| !matches!(e, Event::Impression(impression) if gone.contains(&impression.request)));
+            self.forgotten += (before - events.len()) as u64;
+        }
+    }
+}
+
+/// Entries without those of forgotten users and of their requests, which are added to `requests`.
+fn without(entries: Vec<spool::Entry>, forgotten: &Forgotten, requests: &mut BTreeSet<String>) -> Vec<spool::Entry> {
+    if forgotten.is_empty() {
         return entries;
     }
+    for entry in &entries {
+        if let spool::Entry::Rows(record) = entry
+            && forgotten.has(&record.user, record.ts)
+        {
+            requests.insert(record.request.clone());
+        }
+    }
+    // Also what an edge would not have taken: it would be put aside.
+    let is_gone = |entry: &spool::Entry| match entry {
+        spool::Entry::Rows(record) => forgotten.has(&record.user, record.ts),
+        spool::Entry::Impression(json) => {
+            serde_json::from_str(json).is_ok_and(|e: ImpressionEvent| requests.contains(&e.request))
+        }
+        spool::Entry::Interaction(json) => serde_json::from_str(json).is_ok_and(|e: InteractionEvent| {
+            forgotten.has(&e.user, e.ts) || e.request.is_some_and(|request| requests.contains(&request))
+        }),
+        spool::Entry::Request(json) => serde_json::from_str(json)
+            .is_ok_and(|e: RequestEvent| forgotten.has(&e.user, e.ts) || requests.contains(&e.id)),
+    };
     entries.into_iter().filter(|entry| !is_gone(entry)).collect()
 }
 

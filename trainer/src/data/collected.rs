@@ -61,9 +61,10 @@ pub async fn read(store: &Warehouse, surface: &str, days: RangeInclusive<Day>) -
     let mut seen = BTreeSet::new();
     for file in store.events(days) {
         let read = store.read_events(file).await?;
-        let new = |e: &Event| {
-            let key = (!matches!(e, Event::Request(_))).then(|| event_key(e)).flatten();
-            key.is_some_and(|(kind, id)| seen.insert((kind, id.to_owned())))
+        let new = |e: &Event| match event_key(e) {
+            // Labels are made of rows, whether their request was kept as it came or not.
+            None | Some(("request", _)) => false,
+            Some((kind, id)) => seen.insert((kind, id.to_owned())),
         };
         events.extend(read.into_iter().filter(new));
     }
@@ -125,24 +126,22 @@ pub fn files(location: &str) -> Result<Vec<(Kind, String)>, CollectedError> {
     })
 }
 
-/// Copies files of a store into a folder.
+/// Copies files of a store into a folder, each under a number, as a store may call them anything; where they are, in
+/// order.
 ///
 /// # Errors
 /// A store that cannot be read, or a folder that cannot be written.
-pub fn copy<'a>(
-    location: &str,
-    folder: &Path,
-    files: impl Iterator<Item = &'a (Kind, String)>,
-) -> Result<(), CollectedError> {
+pub fn copy(location: &str, folder: &Path, files: &[String]) -> Result<Vec<PathBuf>, CollectedError> {
     block_on(async {
         let objects = Objects::open(location).map_err(WarehouseError::from)?;
-        for (_, path) in files {
-            let bytes = objects.get(path, u64::MAX).await.map_err(WarehouseError::from)?;
-            let to = folder.join(path);
-            let written = to.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&to, bytes));
-            written.map_err(|source| CollectedError::Io { path: to, source })?;
+        let mut copies = Vec::new();
+        for (number, file) in files.iter().enumerate() {
+            let bytes = objects.get(file, u64::MAX).await.map_err(WarehouseError::from)?;
+            let to = folder.join(format!("{number:08}.parquet"));
+            std::fs::write(&to, bytes).map_err(|source| CollectedError::Io { path: to.clone(), source })?;
+            copies.push(to);
         }
-        Ok(())
+        Ok(copies)
     })
 }
 

@@ -67,6 +67,12 @@ pub enum ForgetError {
     /// The registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Nothing was ever collected here.
+    #[error("{store} is no collector's store; pass what `trainer serve` has as --store")]
+    NoStore {
+        /// The place.
+        store: String,
+    },
     /// A file that cannot be written again.
     #[error("{object}: {source}")]
     Parquet {
@@ -88,6 +94,9 @@ pub async fn forget(
     registry: Option<&Registry>,
     at: i64,
 ) -> Result<Removed, ForgetError> {
+    if Log::open(objects.clone()).await?.state().next == 0 && objects.list("batches").await?.is_empty() {
+        return Err(ForgetError::NoStore { store: objects.name().to_owned() });
+    }
     // First, so that a collector that commits from here on knows it.
     for user in users {
         Forgotten::add(objects, user, at).await?;

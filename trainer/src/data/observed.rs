@@ -89,7 +89,15 @@ fn in_order(mut requests: BTreeMap<String, RequestEvent>, events: Vec<Event>) ->
     let mut others = Vec::new();
     for event in events {
         match event {
-            Event::Request(request) => drop(requests.insert(request.id.clone(), request)),
+            Event::Request(request) => {
+                // Rows were checked when they came, so a request that says otherwise is not theirs.
+                let same = |rows: &RequestEvent| {
+                    (rows.ts, &rows.user, &rows.surface) == (request.ts, &request.user, &request.surface)
+                };
+                if requests.get(&request.id).is_none_or(same) {
+                    requests.insert(request.id.clone(), request);
+                }
+            }
             other => others.push(other),
         }
     }
@@ -109,6 +117,7 @@ impl Told {
     fn by(encoder: &Encoder) -> Told {
         let mut told = Told { user: Vec::new(), context: Vec::new() };
         for (k, feature) in encoder.features.iter().enumerate() {
+            // The field is the source's own; what it says of itself in JSON has it.
             let source = serde_json::to_value(&feature.source).unwrap_or_default();
             let field = source["Field"]["field"].as_str();
             match field.and_then(|field| field.split_once('.')) {

@@ -7,29 +7,43 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use arrow_array::Array;
-use arrow_array::cast::AsArray;
-use arrow_array::types::UInt32Type;
 use edge_runtime::spool;
 use shared_features::digest::Digest;
-use shared_features::event::Event;
+use shared_features::encoder::Encoder;
+use shared_features::event::{Event, RequestEvent};
 use shared_features::feature_log::Record;
+use shared_features::schema::Field;
+use shared_features::tables::StatisticDef;
 
 use super::collected::{self, CollectedError, event_key};
 use super::edge_log::{self, EdgeLogError};
+use super::replay::OTHER_TABLES;
 use super::store::Data;
-use super::warehouse::{self, Day, Warehouse, WarehouseError};
+use super::warehouse::{Day, Warehouse};
 
 /// How requests were answered.
 #[derive(Clone, Debug)]
 pub struct Answers {
     by_request: BTreeMap<String, Answer>,
+    /// What the snapshots have: fields of items and statistics, by name.
+    held: Vec<Held>,
     place: Place,
 }
 
+/// What snapshots for an encoder have.
+#[derive(Clone, Debug, PartialEq)]
+struct Held {
+    items: Vec<Field>,
+    statistics: Vec<StatisticDef>,
+}
+
 /// How one request was answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
+    /// Who asked.
+    pub user: String,
+    /// When.
+    pub ts: i64,
     /// The snapshot.
     pub tables: Digest,
     /// How many interactions features could see, at most.
@@ -57,6 +71,16 @@ pub enum RawRequestsError {
     /// A collected store.
     #[error(transparent)]
     Collected(#[from] CollectedError),
+    /// Snapshots that have something else.
+    #[error(
+        "the snapshots of edges have the statistics and fields of items: {held}; the spec has: {asked}; {OTHER_TABLES}"
+    )]
+    Held {
+        /// What they have.
+        held: String,
+        /// What is asked for.
+        asked: String,
+    },
     /// No request was kept.
     #[error(
         "{place} has no request of surface `{surface}` as it came; set `requests_share` in the [log] of its spec, \
@@ -80,33 +104,64 @@ pub fn is_logged(place: &Path) -> bool {
 /// # Errors
 /// A place that cannot be read, or without such a request.
 pub fn read(place: &Path, surface: &str) -> Result<Data, RawRequestsError> {
-    let (events, by_request, at) = match collected::store_at(place) {
-        Some(location) => {
-            let (events, answers) = collected::block_on(of_store(&location, surface))?;
-            (events, answers, Place::Store(location))
-        }
-        None => {
-            let (events, answers) = of_state(place, surface)?;
-            (events, answers, Place::State(place.to_owned()))
-        }
+    let (events, answers) = match collected::store_at(place) {
+        Some(location) => collected::block_on(of_store(&location, surface))?,
+        None => of_state(place, surface)?,
     };
     if !events.iter().any(|e| matches!(e, Event::Request(_))) {
         let place = place.display().to_string();
         return Err(RawRequestsError::None { place, surface: surface.to_owned() });
     }
-    Ok(Data::of(events, Answers { by_request, place: at }))
+    Ok(Data::of(events, answers))
 }
 
 impl Answers {
-    /// How a request was answered; `None` where its row is not there.
-    pub fn of(&self, request: &str) -> Option<Answer> {
-        self.by_request.get(request).copied()
+    fn new(place: Place) -> Answers {
+        Answers { by_request: BTreeMap::new(), held: Vec::new(), place }
     }
 
-    /// Reads snapshots, one after the other, each when it is asked for.
+    /// How a request was answered; `None` where its rows are not there, or are of another user or time.
+    pub fn of(&self, request: &RequestEvent) -> Option<&Answer> {
+        self.by_request.get(&request.id).filter(|answer| answer.user == request.user && answer.ts == request.ts)
+    }
+
+    /// How a replayed request was answered.
+    pub fn of_record(&self, replayed: &Record) -> Option<&Answer> {
+        self.by_request.get(&replayed.request)
+    }
+
+    /// Whether the features of an encoder can be read with the snapshots. A statistic of the same name is taken to
+    /// count the same.
     ///
     /// # Errors
-    /// A place that cannot be read.
+    /// Other statistics or fields of items.
+    pub fn check(&self, encoder: &Encoder) -> Result<(), RawRequestsError> {
+        let asked = Held::by(encoder);
+        match self.held.iter().find(|held| **held != asked) {
+            None => Ok(()),
+            Some(held) => Err(RawRequestsError::Held { held: held.to_string(), asked: asked.to_string() }),
+        }
+    }
+
+    /// Adds the rows of a request, but where others of it were there before.
+    fn add(&mut self, record: &Record) {
+        self.by_request.entry(record.request.clone()).or_insert_with(|| Answer {
+            user: record.user.clone(),
+            ts: record.ts,
+            tables: record.tables,
+            history_length: record.history_length,
+            history_entries: record.rows.history_entries,
+        });
+    }
+
+    fn add_encoder(&mut self, encoder: &Encoder) {
+        let held = Held::by(encoder);
+        if !self.held.contains(&held) {
+            self.held.push(held);
+        }
+    }
+
+    /// Reads snapshots, one after the other, and gives each, or why it cannot be read, to `take`, until that says no.
     pub fn tables(
         &self,
         wanted: impl Iterator<Item = Digest>,
@@ -138,15 +193,20 @@ impl Answers {
     }
 }
 
-impl Answer {
-    fn of(record: &Record) -> Answer {
-        Answer {
-            tables: record.tables,
-            history_length: record.history_length,
-            history_entries: record.rows.history_entries,
-        }
+impl Held {
+    fn by(encoder: &Encoder) -> Held {
+        Held { items: encoder.schema.item.clone(), statistics: encoder.statistics.clone() }
     }
+}
 
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.items.iter().map(|i| i.name.as_str()).chain(self.statistics.iter().map(|s| s.name.as_str()));
+        f.write_str(&names.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl Answer {
     /// Whether a replay of the request saw other interactions than the edge.
     pub fn differs(&self, replayed: &Record) -> bool {
         let entries = replayed.rows.history_entries;
@@ -154,12 +214,17 @@ impl Answer {
     }
 }
 
-type Found = (Vec<Event>, BTreeMap<String, Answer>);
+type Found = (Vec<Event>, Answers);
 
 fn of_state(folder: &Path, surface: &str) -> Result<Found, EdgeLogError> {
     let contents = spool::read(&folder.join("spool"))?;
-    let answers = contents.records.iter().filter(|r| r.surface == surface);
-    let answers = answers.map(|r| (r.request.clone(), Answer::of(r))).collect();
+    let (mut answers, mut encoders) = (Answers::new(Place::State(folder.to_owned())), BTreeSet::new());
+    for record in contents.records.iter().filter(|r| r.surface == surface) {
+        answers.add(record);
+        if encoders.insert(record.encoder) {
+            answers.add_encoder(&edge_log::encoder(folder, record.encoder)?);
+        }
+    }
     let mut events: Vec<Event> = contents.requests.into_iter().map(Event::Request).collect();
     events.extend(contents.impressions.into_iter().map(Event::Impression));
     events.extend(contents.interactions.into_iter().map(Event::Interaction));
@@ -168,47 +233,29 @@ fn of_state(folder: &Path, surface: &str) -> Result<Found, EdgeLogError> {
 
 async fn of_store(location: &str, surface: &str) -> Result<Found, CollectedError> {
     let store = Warehouse::open(location).await?;
-    let mut answers = BTreeMap::new();
+    let mut answers = Answers::new(Place::Store(location.to_owned()));
     for file in store.rows(surface, Day::ALL) {
-        read_answers(&store, file, &mut answers).await?;
+        let log = store.read_rows(file).await?;
+        answers.add_encoder(&log.encoder);
+        log.records.iter().for_each(|record| answers.add(record));
     }
     let (mut events, mut seen) = (Vec::new(), BTreeSet::new());
     for file in store.events(Day::ALL) {
-        let read = store.read_events(file).await?;
+        let mut read = store.read_events(file).await?;
+        read.retain(|e| is_wanted(e, surface));
         let new = |e: &Event| event_key(e).is_some_and(|(kind, id)| seen.insert((kind, id.to_owned())));
         events.extend(read.into_iter().filter(new));
     }
     Ok((in_order(events, surface), answers))
 }
 
-/// How the requests of a file were answered.
-async fn read_answers(
-    store: &Warehouse,
-    file: &warehouse::Entry,
-    answers: &mut BTreeMap<String, Answer>,
-) -> Result<(), WarehouseError> {
-    let columns = ["request", "tables", "history_length", "history_entries"];
-    for batch in store.batches(file, &columns).await? {
-        let text = |name| batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
-        let count = |name| batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<UInt32Type>());
-        let of_rows = || Some((text("request")?, text("tables")?, count("history_length")?, count("history_entries")?));
-        let refuse = |reason: &str| WarehouseError::Events { object: file.path.clone(), reason: reason.to_owned() };
-        let (request, tables, length, entries) = of_rows().ok_or_else(|| refuse("these are no rows of an edge"))?;
-        for k in 0..request.len() {
-            if k > 0 && request.value(k) == request.value(k - 1) {
-                continue;
-            }
-            let tables = tables.value(k).parse().map_err(|_| refuse("a snapshot's digest is none"))?;
-            let answer = Answer { tables, history_length: length.value(k), history_entries: entries.value(k) };
-            answers.insert(request.value(k).to_owned(), answer);
-        }
-    }
-    Ok(())
+fn is_wanted(event: &Event, surface: &str) -> bool {
+    !matches!(event, Event::Request(request) if request.surface != surface)
 }
 
 /// The events in time order, of requests those of a surface.
 fn in_order(mut events: Vec<Event>, surface: &str) -> Vec<Event> {
-    events.retain(|e| !matches!(e, Event::Request(request) if request.surface != surface));
+    events.retain(|e| is_wanted(e, surface));
     events.sort_by_key(Event::ts);
     events
 }

@@ -30,6 +30,9 @@ use crate::data::shard::Shard;
 use crate::data::store::{Data, DataError};
 use crate::data::tables::{SnapshotError, Snapshots};
 
+/// What to do about features that edges' snapshots do not have.
+pub(super) const OTHER_TABLES: &str = "what edges logged can be replayed with other features, not with other statistics \
+     or fields of items: for those replay a DATA folder";
 /// Most requests in one guest call.
 const REQUESTS_PER_CALL: usize = 64;
 /// Most snapshots that are answered at the same time, and most requests, but for those of a single snapshot.
@@ -114,11 +117,14 @@ pub enum ReplayError {
     /// What edges logged.
     #[error(transparent)]
     Raw(#[from] RawRequestsError),
+    /// Requests without rows.
+    #[error("none of the {requests} requests that were kept as they came has its rows here; look into the quarantine")]
+    NoAnswers {
+        /// How many there are.
+        requests: u64,
+    },
     /// A snapshot of an edge with which the spec's features cannot be read.
-    #[error(
-        "snapshot {digest} of an edge: {source}; what edges logged can be replayed with other features, not with other \
-         statistics or fields of items: for those replay a DATA folder"
-    )]
+    #[error("snapshot {digest} of an edge: {source}; {OTHER_TABLES}")]
     Tables {
         /// Which.
         digest: Digest,
@@ -201,9 +207,11 @@ pub fn replay(
     let encoder = Encoder::from_bytes(&subject.encoder)?;
     let answers = data.answers.as_ref();
     let mut summary = Summary::default();
+    // Where edges logged the requests, their snapshots are there.
+    let counted = if answers.is_some() { &[] } else { &data.events[..] };
     let (histories, (pending, snapshots)) = rayon::join(
         || histories(&data.events, shard),
-        || (pending(&data.events, spec.surface(), shard), Snapshots::new(spec, &data.events)),
+        || (pending(&data.events, spec.surface(), shard), Snapshots::new(spec, counted)),
     );
     let (pending, snapshots) = (pending?, snapshots?);
     summary.interactions = histories.values().map(|h| h.entries().len() as u64).sum();
@@ -214,6 +222,12 @@ pub fn replay(
     };
     summary.requests = work.groups.iter().map(|group| group.len() as u64).sum();
     summary.requests_without_answer = asked as u64 - summary.requests;
+    if summary.requests == 0 {
+        return Err(ReplayError::NoAnswers { requests: asked as u64 });
+    }
+    if let Some(answers) = answers {
+        answers.check(&encoder)?;
+    }
     summary.snapshots = work.wanted.count();
     let host = Host::shared()?;
     let writer = Writer::create(folder, &encoder)?;
@@ -276,12 +290,12 @@ impl<'a> Work<'a> {
         let mut work = Work::default();
         let mut wanted = Vec::new();
         let mut part: BTreeMap<Digest, Vec<Pending>> = BTreeMap::new();
-        let mut pending = pending.into_iter().filter_map(|p| Some((answers.of(&p.event.id)?.tables, p))).peekable();
+        let mut pending = pending.into_iter().filter_map(|p| Some((answers.of(p.event)?.tables, p))).peekable();
         let mut size = 0;
         while let Some((tables, request)) = pending.next() {
             part.entry(tables).or_default().push(request);
             size += 1;
-            if size == REQUESTS_AT_ONCE || pending.peek().is_none() {
+            if size == REQUESTS_AT_ONCE || part.len() == SNAPSHOTS_AT_ONCE || pending.peek().is_none() {
                 work.parts.push(part.len());
                 let (digests, groups): (Vec<Digest>, Vec<Vec<Pending>>) = std::mem::take(&mut part).into_iter().unzip();
                 wanted.extend(digests);
@@ -326,7 +340,7 @@ fn write(
         records.sort_by_key(|(order, _)| *order);
         done += records.len() as u64;
         for (_, record) in records {
-            let logged = answers.and_then(|answers| answers.of(&record.request));
+            let logged = answers.and_then(|answers| answers.of_record(&record));
             summary.requests_with_other_history += u64::from(logged.is_some_and(|l| l.differs(&record)));
             summary.rows += record.rows.items.len() as u64;
             summary.requests_without_candidates += u64::from(record.rows.items.is_empty());

@@ -40,7 +40,7 @@ pub struct Data {
     pub events: Vec<Event>,
     /// True relevance; empty outside simulated worlds.
     pub relevance: Vec<Relevance>,
-    /// SHA-256 of the events' file; of the events as JSON where they were read from elsewhere.
+    /// SHA-256 of the events' file; of the events' digests as JSON where they were read from elsewhere.
     pub digest: Digest,
     /// How requests were answered, where edges logged them.
     pub answers: Option<Answers>,
@@ -199,7 +199,11 @@ impl Data {
 
     /// What edges logged, in time order.
     pub(super) fn of(events: Vec<Event>, answers: Answers) -> Data {
-        let digest = Digest::of(&serde_json::to_vec(&events).expect("events are plain data with string keys"));
+        let told = events.iter().flat_map(|event| {
+            let json = serde_json::to_vec(event).expect("events are plain data with string keys");
+            *Digest::of(&json).as_bytes()
+        });
+        let digest = Digest::of(&told.collect::<Vec<u8>>());
         Data { events, relevance: Vec::new(), digest, answers: Some(answers), folder: None }
     }
 

@@ -148,18 +148,6 @@ impl Warehouse {
         read_events(&self.objects, &file.path).await
     }
 
-    /// Some columns of a file of rows or events.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub(super) async fn batches(
-        &self,
-        file: &Entry,
-        columns: &[&str],
-    ) -> Result<Vec<arrow_array::RecordBatch>, WarehouseError> {
-        batches(&self.objects, &file.path, Some(columns)).await
-    }
-
     /// A snapshot that rows were made with.
     ///
     /// # Errors

@@ -39,6 +39,11 @@ impl Run for Compare {
             true => terminal::print_json(&comparison)?,
             false => print(&comparison),
         }
+        if comparison.rows == 0 || comparison.features.is_empty() {
+            bail!(
+                "the logs have no row and feature in common, so nothing was compared; pass logs of the same requests"
+            );
+        }
         let only_one_has = if self.common { 0 } else { comparison.left_only + comparison.right_only };
         if comparison.differing_values() + only_one_has > 0 {
             bail!(

@@ -65,24 +65,23 @@ impl Input {
     fn add_store(&mut self, folder: &Path, location: &str, surface: &str) -> Result<(), BuildError> {
         let tables = collected::newest_tables_of(location, surface)?;
         self.tables = tables.or(self.tables.take());
-        let files = collected::files(location)?;
-        let copy = match folder.is_dir() {
-            true => None,
-            false => {
-                let copy =
-                    tempfile::tempdir().map_err(|source| BuildError::Io { path: std::env::temp_dir(), source })?;
-                collected::copy(location, copy.path(), files.iter().filter(|(kind, _)| *kind != Kind::Quarantine))?;
-                Some(copy)
-            }
-        };
-        let folder = copy.as_ref().map_or(folder, TempDir::path).to_owned();
-        self.copies.extend(copy.map(Arc::new));
-        for (kind, path) in files {
+        let (mut rows, mut events) = (Vec::new(), Vec::new());
+        for (kind, path) in collected::files(location)? {
             match kind {
-                Kind::Rows => self.rows.push(folder.join(path)),
-                Kind::Events => self.events.push(folder.join(path)),
+                Kind::Rows => rows.push(path),
+                Kind::Events => events.push(path),
                 Kind::Quarantine => {}
             }
+        }
+        if folder.is_dir() {
+            self.rows.extend(rows.into_iter().map(|path| folder.join(path)));
+            self.events.extend(events.into_iter().map(|path| folder.join(path)));
+            return Ok(());
+        }
+        for (files, into) in [(rows, &mut self.rows), (events, &mut self.events)] {
+            let copy = tempfile::tempdir().map_err(|source| BuildError::Io { path: std::env::temp_dir(), source })?;
+            into.extend(collected::copy(location, copy.path(), &files)?);
+            self.copies.push(Arc::new(copy));
         }
         Ok(())
     }

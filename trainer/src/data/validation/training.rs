@@ -98,7 +98,6 @@ pub fn check(log: &Path, spec: &Path, surface: &str, checks: &Checks) -> Result<
 fn statistics_of(log: &Path, surface: &str) -> Result<Statistics, CheckError> {
     let of = |path: PathBuf| Ok(statistics::of(&[path], &Settings::default(), &|_, _| {})?);
     let edges = match collected::store_at(log) {
-        Some(_) if log.is_dir() => return of(log.join("rows").join(surface)),
         Some(location) => collected::read_all(&location, surface)?,
         None if edge_log::is_state(log) => edge_log::read(log, surface)?,
         None => return of(log.to_owned()),

@@ -9,6 +9,9 @@ use shared_features::digest::Digest;
 
 use super::{Objects, ObjectsError};
 
+/// How far ahead of the operator's clock an edge's may be: what is dated so far after the forgetting is from before it.
+const CLOCKS_MS: i64 = 5 * 60_000;
+
 /// Users that were forgotten, each up to a time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Forgotten {
@@ -41,9 +44,14 @@ impl Forgotten {
         Ok(())
     }
 
-    /// Whether what a user did at a time is forgotten.
+    /// Whether nobody was forgotten.
+    pub fn is_empty(&self) -> bool {
+        self.until.is_empty()
+    }
+
+    /// Whether what a user did at a time is forgotten; up to five minutes after the forgetting, as clocks differ.
     pub fn has(&self, user: &str, ts: i64) -> bool {
-        !self.until.is_empty() && self.until.get(&Digest::of(user.as_bytes())).is_some_and(|until| ts <= *until)
+        self.until.get(&Digest::of(user.as_bytes())).is_some_and(|until| ts <= until.saturating_add(CLOCKS_MS))
     }
 }
 
