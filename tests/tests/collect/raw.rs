@@ -73,6 +73,9 @@ async fn a_new_feature_is_backfilled_and_the_logged_ones_are_the_same() {
         let counts = ["left_only", "right_only", "different"].map(|c| feature[c].as_u64().unwrap());
         assert_eq!(counts, [0, 0, 0], "{feature}");
     }
+    // Nothing in common is no agreement.
+    let other = trainer_fails(folder, &["data", "compare", "--common", "store/rows/podcasts/2020-01-01", "backfilled"]);
+    assert!(other.contains("no rows"), "{other}");
     // Half of the requests are not there, which without --common is a difference.
     let error = trainer_fails(folder, &["data", "compare", "store/rows/podcasts", "backfilled"]);
     assert!(error.contains("in 0 values"), "{error}");
@@ -112,6 +115,10 @@ async fn what_cannot_be_replayed_is_refused_with_the_way_out() {
     let error = trainer_fails(folder, &["replay", "--data", "store", "--spec", "other.toml", "--out", "log"]);
     assert!(error.contains("snapshot") && error.contains("replay a DATA folder"), "{error}");
     assert!(!folder.join("log/rows.parquet").exists());
+    // As many statistics of the same kinds, but one of them is another.
+    std::fs::write(folder.join("renamed.toml"), spec.replace("\"listeners\"", "\"fans\"")).unwrap();
+    let error = trainer_fails(folder, &["replay", "--data", "store", "--spec", "renamed.toml", "--out", "log"]);
+    assert!(error.contains("listeners") && error.contains("replay a DATA folder"), "{error}");
     let home = spec.replacen("surface = \"podcasts\"", "surface = \"home\"", 1);
     std::fs::write(folder.join("home.toml"), home).unwrap();
     let error = trainer_fails(folder, &["replay", "--data", "logged", "--spec", "home.toml", "--out", "log"]);

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use edge_runtime::registry::Registry;
-use hearth_tests::binary::trainer_ok;
+use hearth_tests::binary::{trainer_fails, trainer_ok};
 use trainer::data::store::Data;
 use trainer::data::tables::Snapshots;
 use trainer::spec::TrainerSpec;
@@ -62,6 +62,12 @@ async fn tables_of_what_was_collected_are_those_of_what_happened() {
     for log in ["store", "logged"] {
         assert!(published_tables(folder, log, now).await == all, "{log}: other bits");
     }
+    let sampled = std::fs::read_to_string(folder.join("spec.toml")).unwrap();
+    let sampled = sampled.replacen("[log]", "[log]\nrows_share = 0.5", 1);
+    std::fs::write(folder.join("sampled.toml"), sampled).unwrap();
+    let command = ["tables", "--data", "data", "--log", "store", "--spec", "sampled.toml"];
+    let error = trainer_fails(folder, &[&command[..], &world::TARGET].concat());
+    assert!(error.contains("rows_share = 1"), "{error}");
     // What is forgotten is in no later snapshot.
     trainer_ok(folder, &["data", "forget", "--id", "user-1", "--store", "store"]);
     assert!(published_tables(folder, "store", now).await == expected(Some("user-1")), "other bits without user-1");
