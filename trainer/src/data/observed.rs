@@ -4,6 +4,7 @@
 //! categories of the user and the context that a feature reads as they are. Statistics count by nothing else, but where
 //! they count by a field that no feature reads, for which requests have to be kept as they came.
 
+use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -73,10 +74,11 @@ fn of_state(folder: &Path) -> Result<Vec<Event>, EdgeLogError> {
     let contents = spool::read(&folder.join("spool"))?;
     let (mut requests, mut told) = (BTreeMap::new(), BTreeMap::new());
     for record in &contents.records {
-        if !told.contains_key(&record.encoder) {
-            told.insert(record.encoder, Told::by(&edge_log::encoder(folder, record.encoder)?));
-        }
-        requests.insert(record.request.clone(), told[&record.encoder].request(record));
+        let told = match told.entry(record.encoder) {
+            Slot::Occupied(slot) => slot.into_mut(),
+            Slot::Vacant(slot) => slot.insert(Told::by(&edge_log::encoder(folder, record.encoder)?)),
+        };
+        requests.insert(record.request.clone(), told.request(record));
     }
     let mut events: Vec<Event> = contents.requests.into_iter().map(Event::Request).collect();
     events.extend(contents.impressions.into_iter().map(Event::Impression));
