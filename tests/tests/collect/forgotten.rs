@@ -7,18 +7,7 @@ use super::*;
 const USER: &str = "user-1";
 
 fn play(id: &str, user: &str, ts: i64) -> Entry {
-    Entry::from(&InteractionEvent {
-        id: id.into(),
-        ts,
-        offset_min: None,
-        user: user.into(),
-        item: "show-0001".into(),
-        action: "play".into(),
-        surface: None,
-        request: None,
-        dwell_ms: None,
-        completion: None,
-    })
+    Entry::from(&played(id, user, "show-0001", ts))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -146,6 +146,22 @@ fn asked(k: u64, ts: i64) -> RequestEvent {
     }
 }
 
+/// A play that names no request.
+fn played(id: &str, user: &str, item: &str, ts: i64) -> InteractionEvent {
+    InteractionEvent {
+        id: id.into(),
+        ts,
+        offset_min: None,
+        user: user.into(),
+        item: item.into(),
+        action: "play".into(),
+        surface: None,
+        request: None,
+        dwell_ms: None,
+        completion: None,
+    }
+}
+
 /// What an edge logs of some requests, each with an impression and an interaction.
 async fn logged(folder: &Path, requests: u64) -> Vec<Entry> {
     let settings = EdgeSettings {
@@ -170,18 +186,8 @@ async fn logged(folder: &Path, requests: u64) -> Vec<Entry> {
         let shown = vec![Shown { item: item.clone(), position: 0, propensity: None }];
         let seen = ImpressionEvent { id: format!("m-{k}"), ts, request: answer.request.clone(), shown };
         edge.impressions(&[seen]).await.unwrap();
-        let play = InteractionEvent {
-            id: format!("i-{k}"),
-            ts,
-            offset_min: None,
-            user: format!("user-{}", k % 9),
-            item,
-            action: "play".into(),
-            surface: Some("podcasts".into()),
-            request: Some(answer.request),
-            dwell_ms: None,
-            completion: None,
-        };
+        let play = played(&format!("i-{k}"), &format!("user-{}", k % 9), &item, ts);
+        let play = InteractionEvent { surface: Some("podcasts".into()), request: Some(answer.request), ..play };
         edge.interactions(vec![play]).await.unwrap();
     }
     edge.close().await;
@@ -205,6 +211,14 @@ async fn collector(
 
 fn store(folder: &Path) -> Objects {
     Objects::open(folder.join("store").to_str().unwrap()).unwrap()
+}
+
+/// A folder with what an edge logged of some requests, and with a store that has it.
+async fn collected(requests: u64) -> tempfile::TempDir {
+    let folder = published();
+    let entries = logged(folder.path(), requests).await;
+    collect(folder.path(), "1", &entries).await;
+    folder
 }
 
 /// Takes entries into the store, as a batch of this name.

@@ -11,9 +11,7 @@ const ASKED: u64 = 60;
 
 /// An edge that has answered, its log collected, and the bundle it served.
 async fn answered() -> (tempfile::TempDir, String) {
-    let folder = published();
-    let entries = logged(folder.path(), ASKED).await;
-    collect(folder.path(), "1", &entries).await;
+    let folder = collected(ASKED).await;
     let bundle = std::fs::read_dir(folder.path().join("registry/bundles")).unwrap().next().unwrap().unwrap();
     let bundle = format!("registry/bundles/{}", bundle.file_name().to_str().unwrap());
     (folder, bundle)
@@ -87,18 +85,7 @@ async fn what_came_late_is_counted() {
     let folder = folder.path();
     let live = spool_of(folder);
     let user = live.requests[0].user.clone();
-    let late = InteractionEvent {
-        id: "late".into(),
-        ts: live.records.iter().map(|r| r.ts).min().unwrap() - 1,
-        offset_min: None,
-        user: user.clone(),
-        item: "show-0001".into(),
-        action: "play".into(),
-        surface: None,
-        request: None,
-        dwell_ms: None,
-        completion: None,
-    };
+    let late = played("late", &user, "show-0001", live.records.iter().map(|r| r.ts).min().unwrap() - 1);
     collect(folder, "2", &[Entry::from(&late)]).await;
     let summary = replay(folder, "store", ["--bundle", &bundle], "replayed");
     let of_user = live.requests.iter().filter(|r| r.user == user).count();

@@ -38,12 +38,8 @@ async fn only_what_no_commit_names_and_is_old_is_swept_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn statistics_of_a_store_are_those_of_its_last_commit() {
-    let folder = published();
+    let folder = collected(5).await;
     let folder = folder.path();
-    let entries = logged(folder, 5).await;
-    let collector = collector(folder, store(folder), Settings::default()).await.unwrap();
-    collector.accept("edge", "1", batch(&entries).into()).await.unwrap();
-    collector.compact().await.unwrap();
     let found = Warehouse::of(store(folder)).await.unwrap();
     let day = found.rows("podcasts", Day::ALL).map(|file| file.day).max().unwrap();
     let of_day: Vec<String> = found.rows("podcasts", day..=day).map(|file| file.path.clone()).collect();
@@ -73,10 +69,8 @@ async fn statistics_of_a_store_are_those_of_its_last_commit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_edges_logged_is_held_against_the_schema_before_it_is_trained_on() {
-    let folder = published();
+    let folder = collected(30).await;
     let folder = folder.path();
-    let entries = logged(folder, 30).await;
-    collect(folder, "1", &entries).await;
     binary::trainer_ok(folder, &["data", "stats", "store/rows/podcasts", "--out", "statistics.json"]);
     binary::trainer_ok(folder, &["data", "schema", "infer", "statistics.json", "--out", "spec.schema.toml"]);
     let train = |log: &str| {
@@ -96,10 +90,8 @@ async fn what_edges_logged_is_held_against_the_schema_before_it_is_trained_on() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_behind_a_url_builds_the_dataset_that_its_folder_does() {
-    let folder = published();
+    let folder = collected(30).await;
     let folder = folder.path();
-    let entries = logged(folder, 30).await;
-    collect(folder, "1", &entries).await;
     let built = |log: &str, out: &str| {
         binary::trainer_ok(folder, &["data", "build", "--log", log, "--spec", "spec.toml", "--out", out]);
         let files =

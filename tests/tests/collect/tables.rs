@@ -49,10 +49,8 @@ async fn published_tables(folder: &Path, log: &str, as_of: i64) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_of_what_was_collected_are_those_of_what_happened() {
-    let folder = published();
+    let folder = collected(60).await;
     let folder = folder.path();
-    let entries = logged(folder, 60).await;
-    collect(folder, "1", &entries).await;
     let spec = TrainerSpec::read(&folder.join("spec.toml")).unwrap().features;
     let now = now_ms();
     let expected = |without| Snapshots::new(&spec, &truth(folder, without)).unwrap().at(now).to_bytes();
@@ -75,10 +73,8 @@ async fn tables_of_what_was_collected_are_those_of_what_happened() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_is_published_whenever_one_is_due() {
-    let folder = published();
+    let folder = collected(5).await;
     let folder = folder.path();
-    let entries = logged(folder, 5).await;
-    collect(folder, "1", &entries).await;
     let spec = std::fs::read_to_string(folder.join("spec.toml")).unwrap();
     let often = spec.replacen("refresh = \"6h\"\ndelay = \"10m\"", "refresh = \"1s\"\ndelay = \"1s\"", 1);
     std::fs::write(folder.join("often.toml"), often).unwrap();

@@ -79,6 +79,12 @@ pub enum CompareError {
         /// The path.
         path: PathBuf,
     },
+    /// Rows of several surfaces.
+    #[error("{path} has rows of several surfaces; pass STORE/rows/SURFACE")]
+    Surfaces {
+        /// The path.
+        path: PathBuf,
+    },
     /// A query.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -189,7 +195,17 @@ impl Log {
             let file = path.join(ROWS);
             return Ok(Log { encoder: encoder_of(&file)?, files: vec![file] });
         };
-        let newest = collected.last().ok_or_else(|| CompareError::Empty { path: path.to_owned() })?;
+        let surfaces: BTreeSet<&Path> = collected.iter().filter_map(|file| file.parent()?.parent()).collect();
+        if surfaces.len() > 1 {
+            return Err(CompareError::Surfaces { path: path.to_owned() });
+        }
+        // Files are named by their encoder, and then by when they were written.
+        let written = |file: &&PathBuf| {
+            let number = file.file_stem().and_then(|stem| Some(stem.to_str()?.rsplit_once('-')?.1.to_owned()));
+            (file.parent().map(Path::to_owned), number)
+        };
+        let newest = collected.iter().max_by_key(written);
+        let newest = newest.ok_or_else(|| CompareError::Empty { path: path.to_owned() })?;
         let mut log = Log { encoder: encoder_of(newest)?, files: Vec::new() };
         for file in collected {
             if covers(&encoder_of(&file)?, &log.encoder) {

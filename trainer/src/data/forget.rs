@@ -1,7 +1,7 @@
 //! Forgetting users: what a collected store holds of them goes, for good.
 //!
-//! Rows, requests kept as they came, impressions of requests and interactions are left out of new files that replace the old ones in one
-//! commit; then the old ones are deleted. What was put aside and is of them goes with its whole file.
+//! Rows, requests kept as they came, impressions of requests and interactions are left out of new files that replace
+//! the old ones in one commit; then the old ones are deleted. What was put aside and is of them goes with its whole file.
 //! What comes later of the time before is not kept.
 //! Models that were trained on their rows are named; nothing here makes a model forget.
 

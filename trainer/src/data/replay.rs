@@ -5,7 +5,7 @@
 //! What edges logged is answered with the snapshots that it was answered with, and no snapshot is made.
 //! With an unfitted encoder it writes values; with a bundle, vectors, scores and digests too.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -13,7 +13,7 @@ use edge_runtime::host::{Guest, Host, HostError, Limits};
 use rayon::prelude::*;
 use shared_features::digest::Digest;
 use shared_features::encoder::{Encoder, EncoderError};
-use shared_features::event::{Attributes, Event, InteractionEvent, RequestEvent};
+use shared_features::event::{Event, InteractionEvent, RequestEvent};
 use shared_features::feature_log::Record;
 use shared_features::history::{Entry, History, HistoryView};
 use shared_features::numeric::MISSING;
@@ -30,15 +30,15 @@ use crate::data::shard::Shard;
 use crate::data::store::{Data, DataError};
 use crate::data::tables::{SnapshotError, Snapshots};
 
+mod work;
+
+use work::{Pending, SNAPSHOTS_AT_ONCE, Wanted, Work, neighbours, pending};
+
 /// What to do about features that edges' snapshots do not have.
 pub(super) const OTHER_TABLES: &str = "what edges logged can be replayed with other features, not with other statistics \
      or fields of items: for those replay a DATA folder";
 /// Most requests in one guest call.
 const REQUESTS_PER_CALL: usize = 64;
-/// Most snapshots that are answered at the same time, and most requests, but for those of a single snapshot.
-const SNAPSHOTS_AT_ONCE: usize = 8;
-const REQUESTS_AT_ONCE: usize = 4_096;
-
 /// What answers the requests.
 #[derive(Clone, Debug)]
 pub struct Subject {
@@ -157,38 +157,6 @@ pub enum ReplayError {
     },
 }
 
-/// A request with its place in the order of the data.
-struct Pending<'a> {
-    order: usize,
-    event: &'a RequestEvent,
-    attributes: Option<&'a Attributes>,
-}
-
-/// What is to be answered, in order.
-#[derive(Default)]
-struct Work<'a> {
-    /// Requests that are answered with one snapshot.
-    groups: Vec<Vec<Pending<'a>>>,
-    /// How many groups are answered at the same time, from the first on; later parts have later requests.
-    parts: Vec<usize>,
-    /// The snapshots of the groups.
-    wanted: Wanted,
-}
-
-/// Which snapshots are answered with.
-enum Wanted {
-    /// Made of the events up to a time.
-    Made(Vec<i64>),
-    /// Those that edges had.
-    Logged(Vec<Digest>),
-}
-
-impl Default for Wanted {
-    fn default() -> Self {
-        Wanted::Made(Vec::new())
-    }
-}
-
 /// Replays the requests of the spec's surface into a LOG folder, those of the users of a shard.
 ///
 /// Tables are made of the events of all users; where edges logged the requests they are those of the answers,
@@ -272,52 +240,6 @@ pub fn replay(
     Ok(summary)
 }
 
-impl<'a> Work<'a> {
-    /// Each request with the snapshot that the spec's `[tables]` has for its time.
-    fn as_made(pending: Vec<Pending<'a>>, snapshots: &Snapshots) -> Work<'a> {
-        let mut by_snapshot: BTreeMap<i64, Vec<Pending>> = BTreeMap::new();
-        for request in pending {
-            by_snapshot.entry(snapshots.as_of_for(request.event.ts)).or_default().push(request);
-        }
-        let (times, groups): (Vec<i64>, Vec<Vec<Pending>>) = by_snapshot.into_iter().unzip();
-        let size = |requests: &Vec<Pending>| requests.len().max(REQUESTS_AT_ONCE / SNAPSHOTS_AT_ONCE);
-        let parts = neighbours(&groups, REQUESTS_AT_ONCE, size).into_iter().map(<[_]>::len).collect();
-        Work { groups, parts, wanted: Wanted::Made(times) }
-    }
-
-    /// Each request with the snapshot that it was answered with.
-    fn as_logged(pending: Vec<Pending<'a>>, answers: &Answers) -> Work<'a> {
-        let mut work = Work::default();
-        let mut wanted = Vec::new();
-        let mut part: BTreeMap<Digest, Vec<Pending>> = BTreeMap::new();
-        let mut pending = pending.into_iter().filter_map(|p| Some((answers.of(p.event)?.tables, p))).peekable();
-        let mut size = 0;
-        while let Some((tables, request)) = pending.next() {
-            part.entry(tables).or_default().push(request);
-            size += 1;
-            if size == REQUESTS_AT_ONCE || part.len() == SNAPSHOTS_AT_ONCE || pending.peek().is_none() {
-                work.parts.push(part.len());
-                let (digests, groups): (Vec<Digest>, Vec<Vec<Pending>>) = std::mem::take(&mut part).into_iter().unzip();
-                wanted.extend(digests);
-                work.groups.extend(groups);
-                size = 0;
-            }
-        }
-        work.wanted = Wanted::Logged(wanted);
-        work
-    }
-}
-
-impl Wanted {
-    /// How many different ones.
-    fn count(&self) -> u64 {
-        match self {
-            Wanted::Made(times) => times.len() as u64,
-            Wanted::Logged(digests) => digests.iter().collect::<BTreeSet<_>>().len() as u64,
-        }
-    }
-}
-
 /// A snapshot of an edge, where the features of an encoder can be read with it.
 fn fitting(tables: Vec<u8>, encoder: &Encoder) -> Result<Vec<u8>, ReplayError> {
     match check_tables(&tables, encoder) {
@@ -383,33 +305,6 @@ pub(super) fn write_tables(folder: &Path, tables: &[u8]) -> std::io::Result<()> 
     std::fs::write(folder.join("tables").join("newest"), tables)
 }
 
-fn pending<'a>(events: &'a [Event], surface: &str, shard: Shard) -> Result<Vec<Pending<'a>>, ReplayError> {
-    let mut attributes: BTreeMap<&str, &Attributes> = BTreeMap::new();
-    let mut surfaces: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut pending = Vec::new();
-    for (order, event) in events.iter().enumerate() {
-        match event {
-            Event::User(user) => {
-                attributes.insert(&user.id, &user.attributes);
-            }
-            Event::Request(request) => {
-                *surfaces.entry(&request.surface).or_default() += 1;
-                if request.surface == surface && shard.has(&request.user) {
-                    let attributes = attributes.get(request.user.as_str()).copied();
-                    pending.push(Pending { order, event: request, attributes });
-                }
-            }
-            _ => {}
-        }
-    }
-    if pending.is_empty() {
-        let known: Vec<&str> = surfaces.into_keys().collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(ReplayError::NoRequests { surface: surface.to_owned(), known });
-    }
-    Ok(pending)
-}
-
 /// The records of the requests of one snapshot, with their order.
 fn answer(
     host: &Host,
@@ -460,23 +355,6 @@ fn answer(
     });
     let answered: Result<Vec<Vec<_>>, ReplayError> = answered.collect();
     Ok(answered?.into_iter().flatten().collect())
-}
-
-/// Neighbours together, up to a size; what is larger stands alone.
-fn neighbours<T>(all: &[T], most: usize, size: impl Fn(&T) -> usize) -> Vec<&[T]> {
-    let mut together = Vec::new();
-    let (mut from, mut sum) = (0, 0);
-    for (at, one) in all.iter().enumerate() {
-        if at > from && sum + size(one) > most {
-            together.push(&all[from..at]);
-            (from, sum) = (at, 0);
-        }
-        sum += size(one);
-    }
-    if from < all.len() {
-        together.push(&all[from..]);
-    }
-    together
 }
 
 /// A view that holds the window of each of these requests.
@@ -535,17 +413,4 @@ fn record(
 /// A snapshot that does not fit.
 pub fn check_tables(bytes: &[u8], encoder: &Encoder) -> Result<Tables, TablesError> {
     Tables::from_bytes(bytes, &encoder.schema, &encoder.statistics)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::neighbours;
-
-    #[test]
-    fn neighbours_are_together_up_to_a_size() {
-        let together =
-            |all: &[usize]| neighbours(all, 10, |n| *n).into_iter().map(<[usize]>::to_vec).collect::<Vec<_>>();
-        assert_eq!(together(&[5, 5, 1, 12, 3, 7, 1]), [vec![5, 5], vec![1], vec![12], vec![3, 7], vec![1]]);
-        assert!(together(&[]).is_empty());
-    }
 }

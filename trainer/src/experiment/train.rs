@@ -70,7 +70,8 @@ pub struct PartCounts {
 /// Holds the log against its schema, trains, judges and writes a RUN folder.
 ///
 /// # Errors
-/// An unusable log or spec, a log that is not as its schema says ([`training::CheckError`]), a learner that fails, or a folder that cannot be written.
+/// An unusable log or spec, a log that is not as its schema says ([`training::CheckError`]), a learner that fails, or a
+/// folder that cannot be written.
 pub fn train(
     log: &Path,
     spec_path: &Path,
