@@ -10,6 +10,7 @@ use shared_features::request::Request;
 use shared_features::schema::SchemaError;
 use shared_features::wire::Call;
 
+use crate::entry::Entry;
 use crate::host::HostError;
 use crate::serving::{Arm, Serving, Snapshot};
 
@@ -46,14 +47,29 @@ pub struct RankedItem {
     pub propensity: Option<f32>,
 }
 
-/// An answer with what is logged of it.
+/// An answer with what there is to log of it.
 pub(crate) struct Answered {
     pub(crate) answer: Answer,
-    pub(crate) record: Record,
+    pub(crate) log: Log,
     /// Why the model gave none.
     pub(crate) fault: Option<HostError>,
     /// How many scores were NaN.
     pub(crate) nan_scores: u32,
+}
+
+/// What there is to log of a request, and what of it the bundle's shares have.
+pub(crate) struct Log {
+    pub(crate) record: Record,
+    rows: bool,
+    request: Option<RequestEvent>,
+}
+
+impl Log {
+    /// What goes into the spool.
+    pub(crate) fn entries(self) -> Vec<Entry> {
+        let rows = self.rows.then(|| Entry::Rows(Box::new(self.record)));
+        rows.into_iter().chain(self.request.as_ref().map(Entry::from)).collect()
+    }
 }
 
 impl Serving {
@@ -67,6 +83,8 @@ impl Serving {
         let request = Request::new(&event, None, &arm.encoder.schema)?;
         let view = history.view(event.ts, arm.encoder.history_length);
         let salt = &self.pointer.salt;
+        let sampled = arm.sampling.of(salt, &event.id);
+        let raw = sampled.request.then(|| event.clone());
         let (ranked, fault) = match arm.ask(snapshot, &view, &request, salt) {
             Ok(ranked) => (ranked, None),
             Err(fault) => (arm.fall_back(snapshot, &view, &request, salt), Some(fault)),
@@ -96,7 +114,8 @@ impl Serving {
             fallback: fault.is_some(),
             rows: ranked.rows,
         };
-        Ok(Answered { answer, record, fault, nan_scores: ranked.nan_scores })
+        let log = Log { record, rows: sampled.rows, request: raw };
+        Ok(Answered { answer, log, fault, nan_scores: ranked.nan_scores })
     }
 }
 

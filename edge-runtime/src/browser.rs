@@ -84,7 +84,7 @@ impl Ranking {
         self.answer.clone()
     }
 
-    /// The logged record, in the bytes of an edge's spool.
+    /// The record, in the bytes of an edge's spool; it is logged where the bundle's share of requests has this one.
     #[wasm_bindgen(getter)]
     pub fn row(&self) -> Vec<u8> {
         self.row.clone()
@@ -201,7 +201,7 @@ impl HearthEdge {
         Ok(json(&history.events(&user)))
     }
 
-    /// Ranks a request event; its row is in the spool when this returns.
+    /// Ranks a request event; what the bundle says is logged of it is in the spool when this returns.
     ///
     /// # Errors
     /// A request that is refused. A failing model is no error: the fallback answers.
@@ -232,14 +232,13 @@ impl HearthEdge {
         event.check().map_err(refuse)?;
         // Read before the transaction, so that a history of another version is an error and not lost.
         history(&read(&self.database, "histories", &event.user).await?).map_err(refuse)?;
-        let logged = codec::encode(&Entry::Interaction(json(&event)));
         let entry = Interaction::from(&event);
         let change = Closure::new(move |stored: JsValue| {
             let Ok(mut history) = history(&stored) else { return JsValue::UNDEFINED };
             let new = history.insert(entry.clone());
             if new { Uint8Array::from(history.to_bytes().as_slice()).into() } else { JsValue::UNDEFINED }
         });
-        update(&self.database, "histories", &event.user, &change, Uint8Array::from(logged.as_slice()).into()).await?;
+        update(&self.database, "histories", &event.user, &change, bytes(&Entry::from(&event))).await?;
         Ok(())
     }
 
@@ -250,19 +249,20 @@ impl HearthEdge {
     pub async fn impression(&self, impression: String) -> Result<(), JsValue> {
         let event: ImpressionEvent = parse(&impression)?;
         event.check().map_err(refuse)?;
-        let logged = codec::encode(&Entry::Impression(json(&event)));
-        append(&self.database, Uint8Array::from(logged.as_slice()).into()).await?;
+        append(&self.database, bytes(&Entry::from(&event))).await?;
         Ok(())
     }
 }
 
 impl HearthEdge {
-    /// Ranks, and writes the row to the spool.
+    /// Ranks, and writes what the bundle says is logged to the spool.
     async fn log(&self, event: RequestEvent, history: &History) -> Result<Ranking, JsValue> {
-        let Answered { answer, record, fault, nan_scores } =
+        let Answered { answer, log, fault, nan_scores } =
             self.serving.answer(event, history, now_ms()).map_err(refuse)?;
-        let row = codec::encode(&Entry::Rows(Box::new(record)));
-        append(&self.database, Uint8Array::from(row.as_slice()).into()).await?;
+        let row = codec::encode(&Entry::Rows(Box::new(log.record.clone())));
+        for entry in log.entries() {
+            append(&self.database, bytes(&entry)).await?;
+        }
         Ok(Ranking { answer: json(&answer), row, fault: fault.map(|f| f.to_string()), nan_scores })
     }
 
@@ -294,6 +294,11 @@ fn given(interactions: &str) -> Result<History, JsValue> {
         history.insert(Interaction::from(&interaction));
     }
     Ok(history)
+}
+
+/// An entry as the spool has it.
+fn bytes(entry: &Entry) -> JsValue {
+    Uint8Array::from(codec::encode(entry).as_slice()).into()
 }
 
 fn history(stored: &JsValue) -> Result<History, codec::CodecError> {

@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
 use shared_features::wire::{ABI, Load};
 
+use crate::sampling::Sampling;
+
 mod engine;
 
 pub use engine::{EngineError, check_engine};
 
 /// Version of the manifest.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// Largest manifest, in bytes.
 pub(crate) const MAX_MANIFEST: usize = 64 << 10;
 
@@ -55,6 +57,8 @@ pub struct Manifest {
     pub blobs: Vec<Blob>,
     /// Digest of the events that trained it.
     pub training_data: Digest,
+    /// Which requests an edge logs.
+    pub sampling: Sampling,
 }
 
 /// What an engine is.
@@ -186,6 +190,7 @@ impl Manifest {
         if manifest.engine.abi != ABI {
             return Err(BundleError::Version { what: "ABI", got: manifest.engine.abi, expected: ABI });
         }
+        manifest.sampling.check().map_err(refuse)?;
         for role in ROLES {
             let count = manifest.blobs.iter().filter(|b| b.role == role).count();
             if count != 1 {
@@ -212,11 +217,12 @@ impl Bundle {
     /// Makes a bundle of blobs; its digest depends on them and on what its engine says it is, `compact` or `onnx`.
     ///
     /// # Errors
-    /// A role that is missing, a blob that is too large, or an engine that is refused.
+    /// A role that is missing, a blob that is too large, impossible shares, or an engine that is refused.
     pub fn make(
         surface: &str,
         engine_kind: &str,
         training_data: Digest,
+        sampling: Sampling,
         blobs: BTreeMap<Role, Vec<u8>>,
     ) -> Result<Bundle, BundleError> {
         if let Some(role) = ROLES.into_iter().find(|role| !blobs.contains_key(role)) {
@@ -232,6 +238,7 @@ impl Bundle {
                 .map(|&role| Blob { role, size: blobs[&role].len() as u64, sha256: Digest::of(&blobs[&role]) })
                 .collect(),
             training_data,
+            sampling,
         };
         let bytes = serde_json::to_vec(&manifest).expect("a manifest is plain data");
         Bundle::open(bytes, blobs)

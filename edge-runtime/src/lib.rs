@@ -28,6 +28,7 @@ pub mod pseudonym;
 pub mod registry;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod runtime;
+pub mod sampling;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod server;
 mod serving;

@@ -10,8 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use shared_features::digest::Digest;
-use shared_features::event::{ImpressionEvent, InteractionEvent, RequestEvent};
-use shared_features::feature_log::Record;
+use shared_features::event::{InteractionEvent, RequestEvent};
 
 use crate::answer::Answered;
 use crate::channel::is_name;
@@ -27,6 +26,7 @@ use crate::store::Store;
 use crate::upload;
 
 mod error;
+mod events;
 mod keep;
 
 pub use crate::answer::{Answer, RankedItem};
@@ -168,7 +168,7 @@ impl Runtime {
         }
     }
 
-    /// Ranks a request; its rows are in the spool when this returns.
+    /// Ranks a request; what the bundle says is logged of it is in the spool when this returns.
     ///
     /// # Errors
     /// A request that is refused, or a surface without a bundle. A failing model is no error: the fallback answers.
@@ -177,8 +177,10 @@ impl Runtime {
         let serving = self.accept(&mut event, arrived)?;
         let runtime = Arc::clone(self);
         let answered = tokio::task::spawn_blocking(move || runtime.answer(&serving, event, arrived)).await;
-        let (record, answer) = answered.map_err(|_| AnswerError::Stopping)??;
-        self.spool.append(&[Entry::Rows(Box::new(record))]).await?;
+        let (entries, answer) = answered.map_err(|_| AnswerError::Stopping)??;
+        if !entries.is_empty() {
+            self.spool.append(&entries).await?;
+        }
         Ok(answer)
     }
 
@@ -227,51 +229,6 @@ impl Runtime {
         if let Some(pseudonyms) = &self.settings.pseudonyms {
             *user = pseudonyms.of(user);
         }
-    }
-
-    /// Takes impressions; they are in the spool when this returns.
-    ///
-    /// # Errors
-    /// An impression that is refused; none of the list is taken then.
-    pub async fn impressions(&self, events: &[ImpressionEvent]) -> Result<(), AnswerError> {
-        let now = now_ms();
-        for event in events {
-            event.check()?;
-            check_time(event.ts, now)?;
-        }
-        let entries: Vec<Entry> = events.iter().map(|e| Entry::Impression(json(e))).collect();
-        self.spool.append(&entries).await?;
-        metrics::counter!("hearth_impressions_total").increment(events.len() as u64);
-        Ok(())
-    }
-
-    /// Takes interactions; they are in the spool and in the histories when this returns.
-    ///
-    /// # Errors
-    /// An interaction that is refused; none of the list is taken then.
-    pub async fn interactions(self: &Arc<Self>, mut events: Vec<InteractionEvent>) -> Result<(), AnswerError> {
-        let now = now_ms();
-        for event in &mut events {
-            event.check()?;
-            check_time(event.ts, now)?;
-            self.rename(&mut event.user);
-        }
-        // A client that goes away must not leave an interaction in the spool that its history does not have.
-        let runtime = Arc::clone(self);
-        let taken = tokio::spawn(async move { runtime.take_interactions(events).await }).await;
-        taken.map_err(|_| AnswerError::Stopping)?
-    }
-
-    async fn take_interactions(self: Arc<Self>, events: Vec<InteractionEvent>) -> Result<(), AnswerError> {
-        let entries: Vec<Entry> = events.iter().map(|e| Entry::Interaction(json(e))).collect();
-        let _on_its_way = self.folding.read().await;
-        self.spool.append(&entries).await?;
-        let count = events.len() as u64;
-        let runtime = Arc::clone(&self);
-        let folded = tokio::task::spawn_blocking(move || runtime.store.insert(&events)).await;
-        folded.map_err(|_| AnswerError::Stopping)??;
-        metrics::counter!("hearth_interactions_total").increment(count);
-        Ok(())
     }
 
     /// Puts the histories on disk, so that a restart has less to fold in.
@@ -329,11 +286,17 @@ impl Runtime {
         self.spool.problem()
     }
 
-    fn answer(&self, serving: &Serving, event: RequestEvent, arrived: i64) -> Result<(Record, Answer), AnswerError> {
+    /// The answer to a request, and what is logged of it.
+    fn answer(
+        &self,
+        serving: &Serving,
+        event: RequestEvent,
+        arrived: i64,
+    ) -> Result<(Vec<Entry>, Answer), AnswerError> {
         let history = self.store.history(&event.user)?;
         let surface = event.surface.clone();
         let started = std::time::Instant::now();
-        let Answered { answer, record, fault, nan_scores } = serving.answer(event, &history, arrived)?;
+        let Answered { answer, log, fault, nan_scores } = serving.answer(event, &history, arrived)?;
         metrics::histogram!("hearth_rank_seconds", "surface" => surface.clone()).record(started.elapsed());
         metrics::counter!("hearth_requests_total", "surface" => surface.clone(), "arm" => answer.arm.clone())
             .increment(1);
@@ -341,11 +304,11 @@ impl Runtime {
             tracing::error!(surface, bundle = %answer.bundle, error = %fault, "the model failed; the fallback answers");
             metrics::counter!("hearth_fallback_total", "surface" => surface).increment(1);
         }
-        serving.count(&record);
+        serving.count(&log.record);
         if nan_scores > 0 {
             metrics::counter!("hearth_nan_scores_total").increment(nan_scores.into());
         }
-        Ok((record, answer))
+        Ok((log.entries(), answer))
     }
 
     /// Looks at one channel and swaps in what it names.
@@ -507,10 +470,6 @@ fn check_time(ts: i64, now: i64) -> Result<(), AnswerError> {
 /// Milliseconds since the epoch.
 pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as i64
-}
-
-fn json(event: &impl Serialize) -> String {
-    serde_json::to_string(event).expect("events are plain data with string keys")
 }
 
 #[cfg(test)]

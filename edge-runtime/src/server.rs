@@ -9,7 +9,7 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::de::DeserializeOwned;
@@ -123,6 +123,7 @@ fn routes(more: Router<App>, app: App) -> Router {
         .route("/v1/{surface}/explain", post(explain))
         .route("/v1/impressions", post(impressions))
         .route("/v1/interactions", post(interactions))
+        .route("/v1/users/{user}/history", delete(forget))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render_metrics))
@@ -182,6 +183,13 @@ async fn interactions(
     let accepted = events.len();
     app.runtime.interactions(events).await?;
     Ok((StatusCode::ACCEPTED, Json(serde_json::json!({ "accepted": accepted }))).into_response())
+}
+
+async fn forget(State(app): State<App>, user: Result<Path<String>, PathRejection>) -> Result<Response, ServerError> {
+    // A user that is not UTF-8 has done nothing.
+    let Path(user) = user.map_err(|_| ServerError::NotFound)?;
+    let interactions = app.runtime.forget(user).await?;
+    Ok(Json(serde_json::json!({ "interactions": interactions })).into_response())
 }
 
 async fn ready(State(app): State<App>) -> Response {

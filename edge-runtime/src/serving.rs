@@ -18,6 +18,7 @@ use crate::golden::{GoldenError, self_test};
 use crate::host::{Guest, Host, HostError, Limits};
 use crate::profile::{Profile, ProfileError};
 use crate::registry::RegistryError;
+use crate::sampling::Sampling;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod load;
@@ -39,6 +40,8 @@ pub(crate) struct Arm {
     pub(crate) encoder: Encoder,
     pub(crate) encoder_hash: Digest,
     pub(crate) policy: Policy,
+    /// Which requests are logged.
+    pub(crate) sampling: Sampling,
     /// What it logs, held against its bundle's profile.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) drift: Arc<Drift>,
@@ -144,6 +147,7 @@ impl Arm {
             drift: Arc::new(Drift::new(&encoder, profile)),
             encoder,
             policy,
+            sampling: bundle.manifest().sampling,
             snapshots,
         })
     }

@@ -189,6 +189,23 @@ impl Store {
         })
     }
 
+    /// Removes a user's history, and puts everything on disk, with the place in the spool that it goes up to; how many
+    /// interactions it had.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn forget(&self, user: &str, position: Position) -> Result<u64, StoreError> {
+        let removed = self.write(Durability::Immediate, |transaction| {
+            transaction.open_table(POSITION)?.insert((), codec::encode(&position).as_slice())?;
+            let mut table = transaction.open_table(HISTORIES)?;
+            let removed = table.remove(user)?.map(|bytes| bytes.value().to_vec());
+            Ok(removed)
+        })?;
+        // What cannot be read is gone all the same.
+        let history = removed.map(|bytes| self.decode_history(&bytes)).transpose().unwrap_or_default();
+        Ok(history.map_or(0, |history| history.entries().len() as u64))
+    }
+
     /// How far the spool has been uploaded; a new installation where it never was.
     ///
     /// # Errors

@@ -85,6 +85,12 @@ impl Edge {
         Some((status, response.json().await.ok()?))
     }
 
+    /// Deletes; the status and the body.
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        let response = self.client.delete(format!("{}{path}", self.url)).send().await.expect("the edge answers");
+        (response.status().as_u16(), response.json().await.expect("the edge sends JSON"))
+    }
+
     /// Posts text as JSON; the status, the content type and the body.
     pub async fn post_text(&self, path: &str, body: String) -> (u16, String, Value) {
         let request =

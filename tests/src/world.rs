@@ -32,9 +32,13 @@ pub fn simulate(folder: &Path, users: u32, items: u32, days: u32, seed: u64, out
 
 /// Replays and trains on `data`, and publishes the run whatever the gate says.
 pub fn publish(folder: &Path, surface: &str, data: &str) {
-    let spec = spec(surface);
-    trainer_ok(folder, &["replay", "--data", data, "--spec", &spec, "--out", "log"]);
-    trainer_ok(folder, &["train", "--log", "log", "--spec", &spec, "--out", "run"]);
+    publish_spec(folder, &spec(surface), data);
+}
+
+/// [`publish`] with a spec file.
+pub fn publish_spec(folder: &Path, spec: &str, data: &str) {
+    trainer_ok(folder, &["replay", "--data", data, "--spec", spec, "--out", "log"]);
+    trainer_ok(folder, &["train", "--log", "log", "--spec", spec, "--out", "run"]);
     trainer_ok(folder, &["keys", "init", "--out", "keys"]);
     trainer_ok(folder, &[&["publish", "--run", "run", "--override", "a test"], &TARGET[..]].concat());
 }

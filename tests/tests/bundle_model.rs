@@ -16,6 +16,7 @@ use shared_features::event::Event;
 use shared_features::feature_log::Record;
 use tract_onnx::pb::AttributeProto;
 use trainer::data::store::Data;
+use trainer::data::validation::training::Checks;
 use trainer::data::vectors;
 use trainer::experiment::onnx_export::{self, TreeNode};
 use trainer::experiment::train::{Settings, train};
@@ -473,7 +474,7 @@ fn a_run_keeps_the_spec_that_it_was_made_with() {
     let text = std::fs::read_to_string(spec("podcasts")).unwrap();
     std::fs::write(&path, &text).unwrap();
     let edited = |_: u64, _: u64| std::fs::write(&path, "edited meanwhile").unwrap();
-    train(&folder.path().join("log"), &path, &Settings::default(), &run, &edited).unwrap();
+    train(&folder.path().join("log"), &path, &Settings::default(), &Checks::default(), &run, &edited).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "edited meanwhile");
     assert_eq!(std::fs::read_to_string(run.join("spec.toml")).unwrap(), text);
 }

@@ -13,6 +13,7 @@ use edge_runtime::keys;
 use edge_runtime::profile::{Profile, Spread};
 use edge_runtime::registry::Registry;
 use edge_runtime::runtime::{Keep, Runtime, Settings, Status};
+use edge_runtime::sampling::Sampling;
 use edge_runtime::sign::{self, DocumentType};
 use edge_runtime::spool;
 use hearth_tests::edge::Edge;
@@ -152,7 +153,8 @@ impl Scene {
         let mut blobs: BTreeMap<Role, Vec<u8>> =
             edge_runtime::bundle::ROLES.iter().map(|&role| (role, self.good.blob(role).to_vec())).collect();
         blobs.insert(Role::Golden, golden.to_bytes());
-        let bundle = Bundle::make(SURFACE, "compact", self.good.manifest().training_data, blobs).unwrap();
+        let bundle =
+            Bundle::make(SURFACE, "compact", self.good.manifest().training_data, Sampling::default(), blobs).unwrap();
         self.registry.put_bundle(&bundle).await.unwrap();
         bundle
     }
@@ -479,6 +481,7 @@ async fn bad_requests_are_named() {
         "/v1/{surface}/explain",
         "/v1/impressions",
         "/v1/interactions",
+        "/v1/users/{user}/history",
         "/healthz",
         "/readyz",
         "/metrics",

@@ -10,6 +10,7 @@ use edge_runtime::golden::Golden;
 use edge_runtime::host::{Guest, Host, Limits};
 use edge_runtime::profile::Profile;
 use edge_runtime::registry::Registry;
+use edge_runtime::sampling::Sampling;
 use hearth_tests::cases::{self, Case};
 use hearth_tests::world::workspace;
 use shared_features::digest::Digest;
@@ -39,7 +40,8 @@ fn publish(registry: &Path) -> Bundle {
         (Role::Golden, Vec::new()),
         (Role::Profile, Profile::unknown(&encoder).to_bytes()),
     ]);
-    let load = Bundle::make("everything", "compact", Digest::of(&[]), blobs.clone()).unwrap().load();
+    let load =
+        Bundle::make("everything", "compact", Digest::of(&[]), Sampling::default(), blobs.clone()).unwrap().load();
     let guest = Guest::new(Host::shared().unwrap(), trainer::ENGINE, &load, Limits::batch()).unwrap();
     // The first one has several candidates: the example ranks those.
     let mut cases: Vec<Case> = (0..40).map(|k| Case::generate(k, &encoder.schema)).collect();
@@ -51,7 +53,7 @@ fn publish(registry: &Path) -> Bundle {
         salt: "golden".into(),
     };
     blobs.insert(Role::Golden, Golden::record(&guest, call).unwrap().to_bytes());
-    let bundle = Bundle::make("everything", "compact", Digest::of(&[]), blobs).unwrap();
+    let bundle = Bundle::make("everything", "compact", Digest::of(&[]), Sampling::default(), blobs).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { Registry::open(registry.to_str().unwrap()).unwrap().put_bundle(&bundle).await }).unwrap();
     bundle

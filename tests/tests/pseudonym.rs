@@ -55,6 +55,34 @@ async fn no_file_of_an_edge_names_its_users() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_history_is_gone_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    world::published(folder, "podcasts");
+    pseudonym(folder, &["--new"]);
+    let mut edge = Edge::start(folder, &["--pseudonym-key", "key"]);
+    for (id, user) in [("i1", USER), ("i2", USER), ("i3", "grace")] {
+        let play = json!({ "id": id, "ts": 1_700_000_000_000i64, "user": user, "item": "p1", "action": "play" });
+        assert_eq!(edge.post("/v1/interactions", &play).await.unwrap().0, 202);
+    }
+    let path = "/v1/users/ada%40example.org/history";
+    assert_eq!(edge.delete(path).await, (200, json!({ "interactions": 2 })));
+    assert_eq!(edge.delete(path).await, (200, json!({ "interactions": 0 })));
+    // The spool still has what was done; a restart after a crash must not fold it in again.
+    edge.sigkill();
+    edge = Edge::start(folder, &["--pseudonym-key", "key"]);
+    for user in [USER, "grace"] {
+        let request = json!({ "id": user, "user": user, "candidates": [{ "item": "p1" }] });
+        assert_eq!(edge.post("/v1/podcasts/rank", &request).await.unwrap().0, 200);
+    }
+    assert!(edge.terminate());
+    let logged = edge_runtime::spool::read(&folder.join("state/spool")).unwrap();
+    assert_eq!(logged.interactions.len(), 3);
+    let seen: Vec<_> = logged.records.iter().map(|r| (r.request.as_str(), r.rows.history_entries)).collect();
+    assert_eq!(seen, [(USER, 0), ("grace", 1)]);
+}
+
 #[test]
 fn an_edge_does_not_upload_names_unless_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();

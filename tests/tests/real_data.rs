@@ -10,6 +10,7 @@ use trainer::data::labelled::Labelled;
 use trainer::data::replay::{Subject, replay};
 use trainer::data::shard::Shard;
 use trainer::data::store::Data;
+use trainer::data::validation::training::Checks;
 use trainer::experiment::bootstrap::{self, Estimate};
 use trainer::experiment::evaluation::{JudgedRequest, evaluate, primary_of};
 use trainer::experiment::judge::{Scorer, judged};
@@ -62,7 +63,8 @@ impl Prepared {
     /// Trains, and gives the judging requests with all scores.
     fn judged(&self, settings: Settings) -> Vec<JudgedRequest> {
         let run = self.folder.path().join(format!("run-{}-{}", settings.seed, settings.fold));
-        train(&self.folder.path().join("log"), &self.spec_path, &settings, &run, &|_, _| {}).unwrap();
+        train(&self.folder.path().join("log"), &self.spec_path, &settings, &Checks::default(), &run, &|_, _| {})
+            .unwrap();
         let bundle = Bundle::open(&run.display().to_string()).unwrap();
         let parts = self.labelled.split(&self.spec.split, self.spec.features.label.window.ms, settings.fold);
         judged(&Scorer::new(&bundle.parts, &self.labelled).unwrap(), &self.labelled, &parts.test).unwrap()

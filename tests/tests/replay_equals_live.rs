@@ -48,7 +48,8 @@ async fn feed(folder: &Path, spec: &TrainerSpec, from: i64) {
                 if published != Some(as_of) {
                     // Publishing blocks on the registry, which is no business of this thread's runtime.
                     let tables =
-                        tokio::task::block_in_place(|| publish::tables(spec, &data, &target, Some(as_of))).unwrap();
+                        tokio::task::block_in_place(|| publish::tables(spec, &data.events, &target, Some(as_of)))
+                            .unwrap();
                     let digest = json!(tables.tables.to_string());
                     let held =
                         |status: &Value| status["tables"][0] == digest && status["sequence"] == json!(tables.sequence);

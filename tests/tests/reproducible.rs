@@ -9,6 +9,7 @@ use trainer::data::replay::{Subject, replay};
 use trainer::data::shard::Shard;
 use trainer::data::simulate::{self, World};
 use trainer::data::store::Data;
+use trainer::data::validation::training::Checks;
 use trainer::experiment::train::{Settings, train};
 use trainer::spec::TrainerSpec;
 
@@ -20,7 +21,16 @@ fn bundle(folder: &Path, seed: u64) -> Digest {
     let data = Data::open(&folder.join("data")).unwrap();
     replay(&data, &spec.features, &Subject::of_spec(&spec.features), Shard::WHOLE, &folder.join("log"), &|_, _| {})
         .unwrap();
-    train(&folder.join("log"), &spec_path, &Settings { seed, fold: 0 }, &folder.join("run"), &|_, _| {}).unwrap().bundle
+    train(
+        &folder.join("log"),
+        &spec_path,
+        &Settings { seed, fold: 0 },
+        &Checks::default(),
+        &folder.join("run"),
+        &|_, _| {},
+    )
+    .unwrap()
+    .bundle
 }
 
 #[test]

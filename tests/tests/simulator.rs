@@ -9,6 +9,7 @@ use trainer::data::replay::{Subject, replay};
 use trainer::data::shard::Shard;
 use trainer::data::simulate::{self, World};
 use trainer::data::store::Data;
+use trainer::data::validation::training::Checks;
 use trainer::experiment::train::{Report, Settings, train};
 use trainer::release::gate;
 use trainer::spec::TrainerSpec;
@@ -27,7 +28,7 @@ fn learn(data: &Path, surface: &str, work: &Path) -> (TrainerSpec, Report) {
     let (log, run) = (work.join(format!("log-{surface}")), work.join(format!("run-{surface}")));
     let data = Data::open(data).unwrap();
     replay(&data, &spec.features, &Subject::of_spec(&spec.features), Shard::WHOLE, &log, &|_, _| {}).unwrap();
-    let report = train(&log, &spec_path, &Settings::default(), &run, &|_, _| {}).unwrap();
+    let report = train(&log, &spec_path, &Settings::default(), &Checks::default(), &run, &|_, _| {}).unwrap();
     (spec, report)
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use edge_runtime::sampling::{Sampling, WHOLE};
 use serde::Deserialize;
 use shared_features::column::Kind;
 use shared_features::duration::Duration;
@@ -25,6 +26,8 @@ pub struct TrainerSpec {
     pub split: Split,
     /// When a candidate may be published; `None` refuses.
     pub gate: Option<Gate>,
+    /// Which requests edges log.
+    pub sampling: Sampling,
     /// How foreign files become events.
     pub import: Option<import::Settings>,
 }
@@ -51,6 +54,18 @@ pub struct Split {
     /// Only requests of users without history, for surfaces for new users.
     #[serde(default)]
     pub without_history: bool,
+}
+
+/// Which requests edges log: shares of all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Log {
+    /// Requests whose rows are logged.
+    #[serde(default = "all")]
+    rows_share: f64,
+    /// Requests that are logged as they came too, so that features of later specs can be replayed.
+    #[serde(default)]
+    requests_share: f64,
 }
 
 /// When a candidate may be published; every threshold that is set must hold on the judging requests.
@@ -111,12 +126,34 @@ impl TrainerSpec {
         let split: Split = root.require("split")?;
         split.check().map_err(|reason| root.error_at_key("split", reason))?;
         let gate = root.take("gate")?;
+        let log: Option<Log> = root.take("log")?;
+        let sampling = log.map_or(Ok(Sampling::default()), |log| log.sampling());
+        let sampling = sampling.map_err(|reason| root.error_at_key("log", reason))?;
         let import = root.take("import")?;
         root.finish()?;
         if !learner.handles_missing() {
             refuse_missing(&features).map_err(|reason| root.error_at_key("learner", reason))?;
         }
-        Ok(TrainerSpec { text: text.to_owned(), features, learner, split, gate, import })
+        Ok(TrainerSpec { text: text.to_owned(), features, learner, split, gate, sampling, import })
+    }
+}
+
+impl Log {
+    /// The shares in parts per million.
+    fn sampling(self) -> Result<Sampling, String> {
+        let ppm = |name: &str, share: f64| match share {
+            0.0 | 1e-6..=1.0 => Ok((share * f64::from(WHOLE)).round() as u32),
+            _ => Err(format!("`{name}` is {share}; write 0, or a number from 0.000001 to 1")),
+        };
+        let (rows_ppm, requests_ppm) =
+            (ppm("rows_share", self.rows_share)?, ppm("requests_share", self.requests_share)?);
+        if requests_ppm > rows_ppm {
+            let Log { rows_share, requests_share } = self;
+            return Err(format!(
+                "`requests_share` is {requests_share}; at most `rows_share`, {rows_share}, is possible"
+            ));
+        }
+        Ok(Sampling { rows_ppm, requests_ppm })
     }
 }
 
@@ -159,6 +196,45 @@ fn refuse_missing(spec: &FeatureSpec) -> Result<(), String> {
     Ok(())
 }
 
+fn all() -> f64 {
+    1.0
+}
+
 fn hundred() -> u64 {
     100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sampling(log: &str) -> Result<Sampling, String> {
+        let spec = format!("{}\n{log}", include_str!("../specs/podcasts.toml"));
+        TrainerSpec::parse(&spec).map(|spec| spec.sampling).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn shares_become_parts_per_million() {
+        assert_eq!(sampling(""), Ok(Sampling { rows_ppm: 1_000_000, requests_ppm: 0 }));
+        let log = "[log]\nrows_share = 0.5\nrequests_share = 0.000001";
+        assert_eq!(sampling(log), Ok(Sampling { rows_ppm: 500_000, requests_ppm: 1 }));
+        assert_eq!(
+            sampling("[log]\nrequests_share = 1"),
+            Ok(Sampling { rows_ppm: 1_000_000, requests_ppm: 1_000_000 })
+        );
+    }
+
+    #[test]
+    fn impossible_shares_are_refused_with_their_line() {
+        for (log, expected) in [
+            ("[log]\nrows_share = 1.5", "`rows_share` is 1.5"),
+            ("[log]\nrequests_share = nan", "`requests_share` is NaN"),
+            ("[log]\nrequests_share = 0.0000001", "from 0.000001"),
+            ("[log]\nrows_share = 0.1\nrequests_share = 0.2", "at most `rows_share`, 0.1"),
+            ("[log]\nshare = 0.1", "share"),
+        ] {
+            let refused = sampling(log).unwrap_err();
+            assert!(refused.contains(expected) && refused.contains("line"), "{refused}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ pub(crate) fn bundle() -> Bundle {
     let blobs = ROLES.iter().map(|&role| (role, format!("{role:?}").into_bytes()));
     let mut blobs: BTreeMap<Role, Vec<u8>> = blobs.collect();
     blobs.insert(Role::Engine, guest(1, &[], &[Instruction::Unreachable], false));
-    Bundle::make("home", "compact", Digest::of(b"data"), blobs).unwrap()
+    Bundle::make("home", "compact", Digest::of(b"data"), Sampling::default(), blobs).unwrap()
 }
 
 fn blobs(bundle: &Bundle) -> BTreeMap<Role, Vec<u8>> {

@@ -23,6 +23,7 @@ use crate::host::tests::{REPLY, at, guest};
 use crate::keys;
 use crate::profile::Profile;
 use crate::registry::{RegistryError, Release};
+use crate::sampling::Sampling;
 
 const SPEC: &str = r#"
 surface = "SURFACE"
@@ -84,7 +85,7 @@ fn failing_bundle(surface: &str, failure: &[Instruction<'static>]) -> Bundle {
         (BlobRole::Golden, Golden { call, answers }.to_bytes()),
         (BlobRole::Profile, Profile::unknown(&encoder).to_bytes()),
     ]);
-    Bundle::make(surface, "compact", Digest::of(b"data"), blobs).unwrap()
+    Bundle::make(surface, "compact", Digest::of(b"data"), Sampling::default(), blobs).unwrap()
 }
 
 fn request(surface: &str, minutes: &[(&str, f64)]) -> RequestEvent {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use shared_features::codec;
-use shared_features::event::{ImpressionEvent, InteractionEvent};
+use shared_features::event::{ImpressionEvent, InteractionEvent, RequestEvent};
 use shared_features::feature_log::Record;
 
 use super::{Entry, HEADER, MAGIC, MAX_PAYLOAD, Position, Segment, SpoolError, segments};
@@ -66,6 +66,8 @@ pub struct Contents {
     pub impressions: Vec<ImpressionEvent>,
     /// Interactions.
     pub interactions: Vec<InteractionEvent>,
+    /// Requests that were kept as they came.
+    pub requests: Vec<RequestEvent>,
     /// Entries whose id was there before, such as a client's second try.
     pub duplicates: u64,
 }
@@ -101,6 +103,12 @@ pub fn read(folder: &Path) -> Result<Contents, SpoolError> {
                 let event: InteractionEvent = serde_json::from_str(&json).map_err(malformed)?;
                 if new(2, &event.id) {
                     contents.interactions.push(event);
+                }
+            }
+            Entry::Request(json) => {
+                let event: RequestEvent = serde_json::from_str(&json).map_err(malformed)?;
+                if new(3, &event.id) {
+                    contents.requests.push(event);
                 }
             }
         }
@@ -160,7 +168,7 @@ fn holds_an_entry(bytes: &[u8]) -> bool {
             let (length, rest) = bytes.split_first_chunk::<4>()?;
             let (crc, rest) = rest.split_first_chunk::<4>()?;
             let payload = rest.get(..u32::from_le_bytes(*length) as usize)?;
-            let looks_like_one = matches!(payload, [codec::VERSION, 0..=2, ..]);
+            let looks_like_one = matches!(payload, [codec::VERSION, 0..=3, ..]);
             Some(looks_like_one && crc32fast::hash(payload) == u32::from_le_bytes(*crc))
         };
         frame(&bytes[at..]) == Some(true)

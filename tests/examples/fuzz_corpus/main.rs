@@ -11,6 +11,7 @@ use edge_runtime::channel::{Arm, Channel};
 use edge_runtime::keys::{self, Root};
 use edge_runtime::profile::Profile;
 use edge_runtime::registry::{Audit, Release};
+use edge_runtime::sampling::Sampling;
 use edge_runtime::sign::{self, DocumentType};
 use edge_runtime::spool::{self, Entry, Spool};
 use hearth_tests::cases::{self, Case};
@@ -202,8 +203,9 @@ fn segment(folder: &Path) -> Vec<u8> {
     };
     let entries = [
         Entry::Rows(Box::new(rows)),
-        Entry::Interaction(json!(interaction(1)).to_string()),
-        Entry::Impression(json!(impression()).to_string()),
+        Entry::from(&interaction(1)),
+        Entry::from(&impression()),
+        Entry::Request(json!({ "id": "r", "ts": 1, "user": "u", "surface": "everything" }).to_string()),
     ];
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(spool.append(&entries)).expect("a new spool takes entries");
@@ -222,7 +224,7 @@ fn documents(corpus: &Corpus, folder: &Path, load: Load) {
         (Role::Golden, vec![0]),
         (Role::Profile, vec![0]),
     ]);
-    let bundle = Bundle::make("plain", "compact", Digest::of(b"data"), blobs).expect("a bundle");
+    let bundle = Bundle::make("plain", "compact", Digest::of(b"data"), Sampling::default(), blobs).expect("a bundle");
     corpus.put("manifest", bundle.manifest_bytes());
     // A fixed key, so that the same bytes come out again.
     let key = folder.join("publisher.key");

@@ -55,6 +55,7 @@ async fn nothing_acknowledged_is_lost_or_doubled_when_either_side_is_killed() {
     exactly_once("requests", known.requests.iter(), &stored.requests);
     exactly_once("impressions", known.impressions.iter(), &stored.impressions);
     exactly_once("interactions", known.interactions.keys(), &stored.interactions);
+    exactly_once("requests as they came", kept(&known.requests).iter(), &stored.raw);
     assert!(known.requests.len() as u64 > rounds() * 2, "the load was light");
     println!("{} commits, {} files of rows", store.sequence(), store.rows("podcasts", Day::ALL).count());
 }
@@ -121,6 +122,7 @@ async fn a_store_that_fails_stalls_and_writes_in_part_loses_and_doubles_nothing(
         exactly_once("requests", known.requests.iter(), &stored.requests);
         exactly_once("impressions", known.impressions.iter(), &stored.impressions);
         exactly_once("interactions", known.interactions.keys(), &stored.interactions);
+        exactly_once("requests as they came", kept(&known.requests).iter(), &stored.raw);
         assert_eq!(place.list("batches").await.unwrap(), [], "compacted batches are deleted");
         assert!(faulty.faults() > 0 && failures > 0, "the store was too good");
     }

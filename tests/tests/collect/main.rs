@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use edge_runtime::host::Limits;
 use edge_runtime::runtime::{Keep, Runtime, Settings as EdgeSettings};
+use edge_runtime::sampling::{Sampling, WHOLE};
 use edge_runtime::spool::{self, Entry};
 use hearth_tests::binary;
 use hearth_tests::client::{Acknowledged, client, now_ms};
@@ -20,17 +21,20 @@ use object_store::local::LocalFileSystem;
 use serde_json::{Value, json};
 use shared_features::codec;
 use shared_features::digest::Digest;
-use shared_features::event::{Candidate, Event, ImpressionEvent, InteractionEvent, RequestEvent, Shown};
+use shared_features::event::{Candidate, Event, FieldValue, ImpressionEvent, InteractionEvent, RequestEvent, Shown};
 use shared_features::feature_log::Record;
 use shared_features::random::Random;
 use tokio::sync::Mutex;
 use trainer::collect::{AcceptError, Accepted, Collector, Round, Settings, Status};
 use trainer::data::warehouse::{Day, Objects, Warehouse};
 
+mod forgotten;
 mod losses;
+mod raw;
 mod refusals;
 mod spools;
 mod stores;
+mod tables;
 
 /// Clients at a time.
 const CLIENTS: u64 = 4;
@@ -55,6 +59,16 @@ struct Stored {
     requests: BTreeMap<String, u64>,
     impressions: BTreeMap<String, u64>,
     interactions: BTreeMap<String, u64>,
+    /// Requests as they came.
+    raw: BTreeMap<String, u64>,
+}
+
+/// What the edges of these tests keep: half of the requests as they came.
+const SAMPLING: Sampling = Sampling { rows_ppm: WHOLE, requests_ppm: WHOLE / 2 };
+
+/// The requests that are kept as they came.
+fn kept(requests: &BTreeSet<String>) -> BTreeSet<String> {
+    requests.iter().filter(|id| SAMPLING.of("podcasts/stable", id).request).cloned().collect()
 }
 
 async fn stored(store: &Warehouse) -> Stored {
@@ -69,6 +83,7 @@ async fn stored(store: &Warehouse) -> Stored {
             match event {
                 Event::Impression(e) => *found.impressions.entry(e.id).or_default() += 1,
                 Event::Interaction(e) => *found.interactions.entry(e.id).or_default() += 1,
+                Event::Request(e) => *found.raw.entry(e.id).or_default() += 1,
                 other => panic!("{other:?} is no event of an edge"),
             }
         }
@@ -96,15 +111,55 @@ fn published() -> tempfile::TempDir {
     static WORLD: OnceLock<tempfile::TempDir> = OnceLock::new();
     let world = WORLD.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        tokio::task::block_in_place(|| world::published(folder.path(), "podcasts"));
+        let shipped = std::fs::read_to_string(world::spec("podcasts")).unwrap();
+        std::fs::write(folder.path().join("spec.toml"), format!("{shipped}\n[log]\nrequests_share = 0.5\n")).unwrap();
+        tokio::task::block_in_place(|| {
+            world::simulate(folder.path(), 200, 60, 14, 1, "data");
+            world::publish_spec(folder.path(), "spec.toml", "data");
+        });
         folder
     });
     let folder = tempfile::tempdir().unwrap();
-    for name in ["registry", "keys"] {
+    for name in ["registry", "keys", "data"] {
         world::copy(&world.path().join(name), &folder.path().join(name));
     }
+    std::fs::copy(world.path().join("spec.toml"), folder.path().join("spec.toml")).unwrap();
     tokens(folder.path());
     folder
+}
+
+/// One of the requests that are logged.
+fn asked(k: u64, ts: i64) -> RequestEvent {
+    let country = FieldValue::String(["us", "gb"][k as usize % 2].into());
+    RequestEvent {
+        id: format!("r-{k}"),
+        ts,
+        offset_min: 60,
+        user: format!("user-{}", k % 9),
+        surface: "podcasts".into(),
+        attributes: BTreeMap::from([("country".to_owned(), Some(country))]),
+        context: BTreeMap::new(),
+        candidates: (0..8)
+            .map(|i| Candidate { item: format!("show-{:04}", (i + k) % 50), fields: BTreeMap::new() })
+            .collect(),
+        exclude: Vec::new(),
+    }
+}
+
+/// A play that names no request.
+fn played(id: &str, user: &str, item: &str, ts: i64) -> InteractionEvent {
+    InteractionEvent {
+        id: id.into(),
+        ts,
+        offset_min: None,
+        user: user.into(),
+        item: item.into(),
+        action: "play".into(),
+        surface: None,
+        request: None,
+        dwell_ms: None,
+        completion: None,
+    }
 }
 
 /// What an edge logs of some requests, each with an impression and an interaction.
@@ -125,37 +180,14 @@ async fn logged(folder: &Path, requests: u64) -> Vec<Entry> {
     for k in 0..requests {
         // Over three days.
         let ts = now_ms() - (k % 3) as i64 * 86_400_000;
-        let request = RequestEvent {
-            id: format!("r-{k}"),
-            ts,
-            offset_min: 60,
-            user: format!("user-{}", k % 9),
-            surface: "podcasts".into(),
-            attributes: BTreeMap::new(),
-            context: BTreeMap::new(),
-            candidates: (0..8)
-                .map(|i| Candidate { item: format!("show-{:04}", (i + k) % 50), fields: BTreeMap::new() })
-                .collect(),
-            exclude: Vec::new(),
-        };
-        let answer = edge.rank(request).await.unwrap();
+        let answer = edge.rank(asked(k, ts)).await.unwrap();
         assert!(!answer.fallback);
         let item = answer.items[0].item.clone();
         let shown = vec![Shown { item: item.clone(), position: 0, propensity: None }];
         let seen = ImpressionEvent { id: format!("m-{k}"), ts, request: answer.request.clone(), shown };
         edge.impressions(&[seen]).await.unwrap();
-        let play = InteractionEvent {
-            id: format!("i-{k}"),
-            ts,
-            offset_min: None,
-            user: format!("user-{}", k % 9),
-            item,
-            action: "play".into(),
-            surface: Some("podcasts".into()),
-            request: Some(answer.request),
-            dwell_ms: None,
-            completion: None,
-        };
+        let play = played(&format!("i-{k}"), &format!("user-{}", k % 9), &item, ts);
+        let play = InteractionEvent { surface: Some("podcasts".into()), request: Some(answer.request), ..play };
         edge.interactions(vec![play]).await.unwrap();
     }
     edge.close().await;
@@ -181,6 +213,21 @@ fn store(folder: &Path) -> Objects {
     Objects::open(folder.join("store").to_str().unwrap()).unwrap()
 }
 
+/// A folder with what an edge logged of some requests, and with a store that has it.
+async fn collected(requests: u64) -> tempfile::TempDir {
+    let folder = published();
+    let entries = logged(folder.path(), requests).await;
+    collect(folder.path(), "1", &entries).await;
+    folder
+}
+
+/// Takes entries into the store, as a batch of this name.
+async fn collect(folder: &Path, name: &str, entries: &[Entry]) {
+    let collector = collector(folder, store(folder), Settings::default()).await.unwrap();
+    collector.accept("edge", name, batch(entries).into()).await.unwrap();
+    collector.compact().await.unwrap();
+}
+
 fn ids(entries: &[Entry]) -> Acknowledged {
     let mut ids = Acknowledged::default();
     for entry in entries {
@@ -189,6 +236,8 @@ fn ids(entries: &[Entry]) -> Acknowledged {
             Entry::Rows(record) => drop(ids.requests.insert(record.request.clone())),
             Entry::Impression(json) => drop(ids.impressions.insert(id(json))),
             Entry::Interaction(json) => drop(ids.interactions.insert(id(json), String::new())),
+            // Its rows come with it.
+            Entry::Request(_) => {}
         }
     }
     ids

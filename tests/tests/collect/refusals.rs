@@ -82,6 +82,9 @@ async fn what_is_not_as_an_edge_logs_it_is_put_aside_with_the_reason() {
         ("wrong_day", play(-1, "play")),
         ("malformed_event", play(now_ms(), "")),
         ("malformed_event", Entry::Impression("{".into())),
+        ("malformed_event", Entry::Request("[]".into())),
+        ("wrong_day", Entry::from(&asked(0, -1))),
+        ("malformed_event", Entry::from(&RequestEvent { user: String::new(), ..asked(0, now_ms()) })),
     ];
     let good = Entry::Rows(Box::new(records[11].clone()));
     let collector = collector(folder, store(folder), Settings::default()).await.unwrap();
@@ -108,7 +111,7 @@ async fn what_is_not_as_an_edge_logs_it_is_put_aside_with_the_reason() {
         assert_eq!(said["batch"], "edge/1");
     }
     let counted = collector.status().quarantined;
-    assert_eq!((counted["vector_mismatch"], counted["wrong_day"], counted["malformed_event"]), (3, 4, 2));
+    assert_eq!((counted["vector_mismatch"], counted["wrong_day"], counted["malformed_event"]), (3, 5, 4));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,12 +38,8 @@ async fn only_what_no_commit_names_and_is_old_is_swept_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn statistics_of_a_store_are_those_of_its_last_commit() {
-    let folder = published();
+    let folder = collected(5).await;
     let folder = folder.path();
-    let entries = logged(folder, 5).await;
-    let collector = collector(folder, store(folder), Settings::default()).await.unwrap();
-    collector.accept("edge", "1", batch(&entries).into()).await.unwrap();
-    collector.compact().await.unwrap();
     let found = Warehouse::of(store(folder)).await.unwrap();
     let day = found.rows("podcasts", Day::ALL).map(|file| file.day).max().unwrap();
     let of_day: Vec<String> = found.rows("podcasts", day..=day).map(|file| file.path.clone()).collect();
@@ -69,6 +65,45 @@ async fn statistics_of_a_store_are_those_of_its_last_commit() {
     assert!(report["measurements"].as_array().is_some_and(|m| m.iter().any(|m| m["control"] == "skew")), "{report}");
     let error = binary::trainer_fails(folder, &["data", "stats", "store/rows/home"]);
     assert!(error.contains("store/rows/home has no"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_edges_logged_is_held_against_the_schema_before_it_is_trained_on() {
+    let folder = collected(30).await;
+    let folder = folder.path();
+    binary::trainer_ok(folder, &["data", "stats", "store/rows/podcasts", "--out", "statistics.json"]);
+    binary::trainer_ok(folder, &["data", "schema", "infer", "statistics.json", "--out", "spec.schema.toml"]);
+    let train = |log: &str| {
+        let train = ["train", "--log", log, "--spec", "spec.toml", "--out", "run"];
+        String::from_utf8(binary::trainer(folder, &train).stderr).unwrap()
+    };
+    for log in ["store", "logged"] {
+        let said = train(log);
+        assert!(!said.contains("nothing was trained"), "{log}: {said}");
+    }
+    binary::trainer_ok(folder, &["data", "schema", "set", "spec.schema.toml", "dataset.min_examples=100000"]);
+    for log in ["store", "logged"] {
+        let said = train(log);
+        assert!(said.contains("spec.schema.toml") && said.contains("nothing was trained"), "{log}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_behind_a_url_builds_the_dataset_that_its_folder_does() {
+    let folder = collected(30).await;
+    let folder = folder.path();
+    let built = |log: &str, out: &str| {
+        binary::trainer_ok(folder, &["data", "build", "--log", log, "--spec", "spec.toml", "--out", out]);
+        let files =
+            std::fs::read_dir(folder.join(out)).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file());
+        files
+            .map(|file| (file.file_name().unwrap().to_owned(), std::fs::read(&file).unwrap()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let of_folder = built("store", "one");
+    assert!(of_folder.keys().filter(|name| name.to_string_lossy().ends_with(".parquet")).count() > 1);
+    let of_url = built(&format!("file://{}", folder.join("store").display()), "two");
+    assert!(of_folder == of_url, "{:?} and {:?} differ", of_folder.keys(), of_url.keys());
 }
 
 #[tokio::test(flavor = "multi_thread")]

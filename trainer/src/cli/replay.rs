@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::terminal::say;
 use super::{Run, terminal};
+use crate::data::raw_requests;
 use crate::data::replay::{self, Subject};
 use crate::data::shard::Shard;
 use crate::data::store::Data;
@@ -18,9 +19,11 @@ use crate::spec::TrainerSpec;
 #[command(after_help = "Examples:
   trainer replay --data data --spec docs/examples/ranklens.toml --out log
   trainer replay --data data --bundle registry/bundles/3f9a.. --channel registry/channels/podcasts/stable --out log
-  trainer replay --data data --spec docs/examples/ranklens.toml --shard 2/4 --out log-2")]
+  trainer replay --data data --spec docs/examples/ranklens.toml --shard 2/4 --out log-2
+  trainer replay --data store --spec with-a-new-feature.toml --out log")]
 pub(super) struct Replay {
-    /// The DATA folder
+    /// The DATA folder; or a collected store or an edge's state folder, whose requests that were kept as they came
+    /// are answered with the tables that the edges had
     #[arg(long)]
     data: PathBuf,
     /// Read values with this spec's features
@@ -47,7 +50,6 @@ pub(super) struct Replay {
 
 impl Run for Replay {
     fn run(self) -> Result<()> {
-        let data = Data::open(&self.data)?;
         let bundle = self.bundle.as_deref().map(Bundle::open).transpose()?;
         let spec = match (&self.spec, &bundle) {
             (Some(path), _) => TrainerSpec::read(path)?,
@@ -57,6 +59,10 @@ impl Run for Replay {
         let subject = match &bundle {
             None => Subject::of_spec(&spec.features),
             Some(bundle) => bundle.subject(self.channel.as_deref())?,
+        };
+        let data = match raw_requests::is_logged(&self.data) {
+            true => raw_requests::read(&self.data, spec.features.surface())?,
+            false => Data::open(&self.data)?,
         };
         let bar = terminal::progress("replaying");
         let summary = replay::replay(&data, &spec.features, &subject, self.shard, &self.out, &terminal::moves(&bar))?;
@@ -69,6 +75,15 @@ impl Run for Replay {
         say!("snapshots  {}", summary.snapshots);
         if summary.requests_without_candidates > 0 {
             say!("requests without a candidate, not logged: {}", summary.requests_without_candidates);
+        }
+        if summary.requests_without_answer > 0 {
+            say!("requests whose rows are not there, left out: {}", summary.requests_without_answer);
+        }
+        if summary.requests_with_other_history > 0 {
+            say!(
+                "requests whose user has other interactions before them than the edge had (some came late): {}",
+                summary.requests_with_other_history
+            );
         }
         if let (Some(spec), None) = (&self.spec, &self.bundle) {
             say!("\nNext: trainer train --log {} --spec {} --out run", self.out.display(), spec.display());

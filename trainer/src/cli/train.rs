@@ -2,20 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
 
 use super::data::{stats, validate};
 use super::evaluate::print_evaluation;
 use super::terminal::say;
 use super::{Run, terminal};
-use crate::data::schema::Schema;
 use crate::data::statistics;
-use crate::data::validation::{self, Against};
+use crate::data::validation::training::{CheckError, Checks};
 use crate::experiment::train::{self, Report, Settings};
-
-/// The environment of a schema that logs for training are held against.
-const TRAINING: &str = "TRAINING";
 
 /// Fit the encoder and the learner, score the judging requests through the engine, write the report.
 #[derive(Debug, Args)]
@@ -51,43 +47,19 @@ pub(super) struct Train {
     json: bool,
 }
 
-impl Train {
-    /// Validates the log, where there is a schema to hold it against.
-    fn validate(&self) -> Result<()> {
-        let beside = self.spec.with_extension("schema.toml");
-        let Some(path) = self.schema.clone().or_else(|| beside.is_file().then_some(beside)) else {
-            anyhow::ensure!(
-                self.previous.is_none(),
-                "--previous compares by a schema; make one: \
-                 trainer data stats {log} --out s.json && trainer data schema infer s.json --out {beside}",
-                log = self.log.display(),
-                beside = self.spec.with_extension("schema.toml").display()
-            );
-            return Ok(());
-        };
-        let schema = Schema::read(&path)?;
-        let all = statistics::Settings::default();
-        let statistics = stats::read(std::slice::from_ref(&self.log), &all)
-            .with_context(|| format!("--schema {} needs a log of Parquet: a LOG or DATASET folder", path.display()))?;
-        let previous = self.previous.clone().map(|data| stats::read(&[data], &all)).transpose()?;
-        let environment = schema.environments().contains(&TRAINING).then_some(TRAINING);
-        let against = Against { environment, previous: previous.as_ref(), ..Against::default() };
-        let report = validation::validate(&schema, &statistics, &against);
-        if report.has_errors() {
-            validate::print(&report);
-            bail!("the log is not what {} says it should be, so nothing was trained", path.display());
-        }
-        Ok(())
-    }
-}
-
 impl Run for Train {
     fn run(self) -> Result<()> {
-        self.validate()?;
+        let previous = self.previous.map(|data| stats::read(&[data], &statistics::Settings::default())).transpose()?;
+        let checks = Checks { schema: self.schema, previous };
         let settings = Settings { seed: self.seed, fold: self.fold };
         let bar = terminal::progress("training");
-        let report = train::train(&self.log, &self.spec, &settings, &self.out, &terminal::moves(&bar))?;
+        let trained = train::train(&self.log, &self.spec, &settings, &checks, &self.out, &terminal::moves(&bar));
         bar.finish_and_clear();
+        if let Some(CheckError::NotValid { report, .. }) = trained.as_ref().err().and_then(anyhow::Error::downcast_ref)
+        {
+            validate::print(report);
+        }
+        let report = trained?;
         if self.json {
             return terminal::print_json(&report);
         }

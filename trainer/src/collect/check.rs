@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use edge_runtime::spool::Entry;
 use shared_features::digest::Digest;
-use shared_features::event::{Event, ImpressionEvent, InteractionEvent};
+use shared_features::event::{Event, ImpressionEvent, InteractionEvent, RequestEvent};
 use shared_features::feature_log::Record;
 
 use super::bundles::Found;
@@ -135,6 +135,7 @@ pub(super) fn event(entry: &Entry) -> Result<Event, Refusal> {
     let event = match entry {
         Entry::Impression(json) => Event::Impression(parse::<ImpressionEvent>(json)?),
         Entry::Interaction(json) => Event::Interaction(parse::<InteractionEvent>(json)?),
+        Entry::Request(json) => Event::Request(parse::<RequestEvent>(json)?),
         Entry::Rows(_) => return Err((Reason::MalformedEvent, "a row is no event".into())),
     };
     event.check().map_err(|e| (Reason::MalformedEvent, e.to_string()))?;

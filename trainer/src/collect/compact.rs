@@ -6,13 +6,13 @@
 
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use edge_runtime::spool;
 use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
-use shared_features::event::Event;
+use shared_features::event::{Event, ImpressionEvent, InteractionEvent, RequestEvent};
 use shared_features::feature_log::Record;
 
 use super::batch::{self, Batch};
@@ -22,7 +22,7 @@ use super::files::Files;
 use super::quarantine::Refused;
 use super::{CollectError, Collector, now_ms};
 use crate::data::warehouse::log::{self, Commit};
-use crate::data::warehouse::{self, Day, ObjectsError};
+use crate::data::warehouse::{self, Day, Forgotten, ObjectsError};
 
 /// Batches that wait for the registry before a round looks no further.
 const MOST_DEFERRED: u64 = 16;
@@ -47,6 +47,10 @@ pub(super) struct Gathered {
     tables: BTreeSet<Digest>,
     pub(super) events: BTreeMap<Day, Vec<Event>>,
     pub(super) refused: Vec<Refused>,
+    /// Entries of forgotten users, which are not kept.
+    forgotten: u64,
+    /// Requests of forgotten users.
+    forgotten_requests: BTreeSet<String>,
 }
 
 impl Collector {
@@ -65,6 +69,8 @@ impl Collector {
         log.refresh().await?;
         self.tell(&log);
         let waiting = self.objects.list("batches").await?;
+        // Read before any batch, and again where a round has to be tried again because somebody was forgotten meanwhile.
+        let forgotten = Arc::new(Forgotten::read(&self.objects).await?);
         let mut gathered = Gathered::default();
         let (mut bytes, mut unreadable, mut deferred, mut more) = (0, 0, 0, false);
         for (object, size) in &waiting {
@@ -86,7 +92,7 @@ impl Collector {
                 continue;
             }
             let batch_of = log::Batch { name: name.to_owned(), sha256: batch.digest };
-            match self.sort(batch, name, &mut gathered).await {
+            match self.sort(batch, name, &forgotten, &mut gathered).await {
                 Ok(()) => {
                     bytes += size;
                     gathered.batches.push((object.clone(), batch_of));
@@ -103,6 +109,8 @@ impl Collector {
             let (objects, batches): (Vec<String>, Vec<log::Batch>) =
                 std::mem::take(&mut gathered.batches).into_iter().unzip();
             let at = now_ms();
+            gathered.drop_impressions();
+            let forgotten = gathered.forgotten;
             let files = self.write(gathered, log.state(), at).await?;
             let Files { added, removed } = files;
             let commit = Commit { format: log::FORMAT, sequence: 0, at, batches, added, removed };
@@ -110,6 +118,7 @@ impl Collector {
                 // Another collector on this store was faster; what was written here is swept away.
                 return Ok(Round { batches: 0, more: true });
             }
+            metrics::counter!("hearth_collect_forgotten_total").increment(forgotten);
             self.tell(&log);
             for object in objects {
                 self.objects.delete(&object).await?;
@@ -137,7 +146,13 @@ impl Collector {
     }
 
     /// Checks the entries of a batch, and adds them to what was gathered: all of them, or none where it fails.
-    async fn sort(&self, batch: Batch, name: &str, into: &mut Gathered) -> Result<(), CollectError> {
+    async fn sort(
+        &self,
+        batch: Batch,
+        name: &str,
+        forgotten: &Arc<Forgotten>,
+        into: &mut Gathered,
+    ) -> Result<(), CollectError> {
         let mut found: BTreeMap<Digest, Found> = BTreeMap::new();
         let mut wanted = BTreeSet::new();
         for entry in &batch.entries {
@@ -153,10 +168,13 @@ impl Collector {
             }
         }
         let published = self.bundles.published(&wanted).await?;
-        let (now, source) = (now_ms(), name.to_owned());
+        let (now, source, forgotten) = (now_ms(), name.to_owned(), Arc::clone(forgotten));
         let sorted = tokio::task::spawn_blocking(move || {
             let mut sorted = Gathered::default();
-            for entry in batch.entries {
+            let all = batch.entries.len();
+            let entries = without(batch.entries, &forgotten, &mut sorted.forgotten_requests);
+            sorted.forgotten = (all - entries.len()) as u64;
+            for entry in entries {
                 if let Err((entry, (reason, detail))) = sort_entry(entry, &found, &published, now, &mut sorted) {
                     sorted.refused.push(Refused { reason, detail, batch: source.clone(), entry });
                 }
@@ -173,6 +191,8 @@ impl Collector {
         for (day, events) in sorted.events {
             into.events.entry(day).or_default().extend(events);
         }
+        into.forgotten += sorted.forgotten;
+        into.forgotten_requests.extend(sorted.forgotten_requests);
         into.encoders.extend(sorted.encoders);
         into.refused.extend(sorted.refused);
         Ok(())
@@ -196,6 +216,48 @@ impl Collector {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).add_tables(digest);
         Ok(())
     }
+}
+
+impl Gathered {
+    /// Leaves out impressions of forgotten users' requests that came in other batches than those.
+    fn drop_impressions(&mut self) {
+        let gone = &self.forgotten_requests;
+        if gone.is_empty() {
+            return;
+        }
+        for events in self.events.values_mut() {
+            let before = events.len();
+            events.retain(|e| !matches!(e, Event::Impression(impression) if gone.contains(&impression.request)));
+            self.forgotten += (before - events.len()) as u64;
+        }
+    }
+}
+
+/// Entries without those of forgotten users and of their requests, which are added to `requests`.
+fn without(entries: Vec<spool::Entry>, forgotten: &Forgotten, requests: &mut BTreeSet<String>) -> Vec<spool::Entry> {
+    if forgotten.is_empty() {
+        return entries;
+    }
+    for entry in &entries {
+        if let spool::Entry::Rows(record) = entry
+            && forgotten.has(&record.user, record.ts)
+        {
+            requests.insert(record.request.clone());
+        }
+    }
+    // Also what an edge would not have taken: it would be put aside.
+    let is_gone = |entry: &spool::Entry| match entry {
+        spool::Entry::Rows(record) => forgotten.has(&record.user, record.ts),
+        spool::Entry::Impression(json) => {
+            serde_json::from_str(json).is_ok_and(|e: ImpressionEvent| requests.contains(&e.request))
+        }
+        spool::Entry::Interaction(json) => serde_json::from_str(json).is_ok_and(|e: InteractionEvent| {
+            forgotten.has(&e.user, e.ts) || e.request.is_some_and(|request| requests.contains(&request))
+        }),
+        spool::Entry::Request(json) => serde_json::from_str(json)
+            .is_ok_and(|e: RequestEvent| forgotten.has(&e.user, e.ts) || requests.contains(&e.id)),
+    };
+    entries.into_iter().filter(|entry| !is_gone(entry)).collect()
 }
 
 /// Puts one entry where it belongs; gives it back with the reason where it does not hold.

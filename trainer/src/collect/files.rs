@@ -12,6 +12,7 @@ use ulid::Ulid;
 use super::compact::Gathered;
 use super::known::{Id, event_id, request_id};
 use super::{CollectError, Collector};
+use crate::data::collected::event_key;
 use crate::data::warehouse::{self, Day, Entry, Kind, State};
 
 /// New files of a commit, and those that they replace.
@@ -147,9 +148,5 @@ impl Collector {
 }
 
 fn id_of(event: &Event) -> Option<Id> {
-    match event {
-        Event::Impression(e) => Some(event_id(false, &e.id)),
-        Event::Interaction(e) => Some(event_id(true, &e.id)),
-        Event::Item(_) | Event::User(_) | Event::Request(_) => None,
-    }
+    event_key(event).map(|(kind, id)| event_id(kind, id))
 }

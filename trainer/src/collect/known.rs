@@ -60,9 +60,9 @@ pub(super) fn request_id(request: &str) -> Id {
     half(&[b"request\0", request.as_bytes()].concat())
 }
 
-/// An event's id.
-pub(super) fn event_id(interaction: bool, id: &str) -> Id {
-    half(&[if interaction { b"interaction\0" } else { &b"impression\0"[..] }, id.as_bytes()].concat())
+/// The id of an event of a kind.
+pub(super) fn event_id(kind: &str, id: &str) -> Id {
+    half(&[b"event\0", kind.as_bytes(), b"\0", id.as_bytes()].concat())
 }
 
 fn half(bytes: &[u8]) -> Id {
@@ -91,7 +91,7 @@ impl Collector {
                 Kind::Rows => ids.extend(text("request")?.iter().flatten().map(request_id)),
                 _ => {
                     let (kind, id) = (text("event")?, text("id")?);
-                    ids.extend((0..id.len()).map(|k| event_id(kind.value(k) == "interaction", id.value(k))));
+                    ids.extend((0..id.len()).map(|k| event_id(kind.value(k), id.value(k))));
                 }
             }
         }

@@ -53,6 +53,7 @@ impl Collector {
                 Entry::Rows(record) => ("rows", Some(record.request.as_str())),
                 Entry::Impression(_) => ("impression", None),
                 Entry::Interaction(_) => ("interaction", None),
+                Entry::Request(_) => ("request", None),
             };
             let line = Line { reason: r.reason.code(), detail: &r.detail, batch: &r.batch, kind, request };
             lines.extend(serde_json::to_vec(&line).expect("a line is plain data"));

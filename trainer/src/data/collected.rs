@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
@@ -10,7 +10,7 @@ use shared_features::event::Event;
 use shared_features::feature_log::Record;
 
 use super::edge_log::EdgeLog;
-use super::warehouse::{Day, Kind, Warehouse, WarehouseError};
+use super::warehouse::{Day, Kind, Objects, Warehouse, WarehouseError};
 
 /// Why a store is no log of a surface.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,14 @@ pub enum CollectedError {
         surface: String,
         /// What there is.
         known: String,
+    },
+    /// A file that cannot be written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// A runtime that cannot be started.
     #[error("{0}")]
@@ -53,7 +61,12 @@ pub async fn read(store: &Warehouse, surface: &str, days: RangeInclusive<Day>) -
     let mut seen = BTreeSet::new();
     for file in store.events(days) {
         let read = store.read_events(file).await?;
-        events.extend(read.into_iter().filter(|e| event_key(e).is_some_and(|key| seen.insert(key))));
+        let new = |e: &Event| match event_key(e) {
+            // Labels are made of rows, whether their request was kept as it came or not.
+            None | Some(("request", _)) => false,
+            Some((kind, id)) => seen.insert((kind, id.to_owned())),
+        };
+        events.extend(read.into_iter().filter(new));
     }
     let encoder = |hash| Ok::<_, CollectedError>(encoders.get(&hash).cloned().expect("a file carries its encoder"));
     EdgeLog::of(records, events, encoder)?.ok_or_else(|| CollectedError::Empty {
@@ -113,16 +126,56 @@ pub fn files(location: &str) -> Result<Vec<(Kind, String)>, CollectedError> {
     })
 }
 
-fn block_on<T>(work: impl Future<Output = Result<T, CollectedError>>) -> Result<T, CollectedError> {
+/// Copies files of a store into a folder, each under a number, as a store may call them anything; where they are, in
+/// order.
+///
+/// # Errors
+/// A store that cannot be read, or a folder that cannot be written.
+pub fn copy(location: &str, folder: &Path, files: &[String]) -> Result<Vec<PathBuf>, CollectedError> {
+    block_on(async {
+        let objects = Objects::open(location).map_err(WarehouseError::from)?;
+        let mut copies = Vec::new();
+        for (number, file) in files.iter().enumerate() {
+            let bytes = objects.get(file, u64::MAX).await.map_err(WarehouseError::from)?;
+            let to = folder.join(format!("{number:08}.parquet"));
+            std::fs::write(&to, bytes).map_err(|source| CollectedError::Io { path: to.clone(), source })?;
+            copies.push(to);
+        }
+        Ok(copies)
+    })
+}
+
+/// The files of rows that a path in a collected store stands for, such as `STORE/rows/SURFACE/2026-01-05`, in order of
+/// their days; `None` where it is in no store. Other files may lie beside them, such as those that were compacted.
+///
+/// # Errors
+/// A store that cannot be read.
+pub fn rows_below(path: &Path) -> Result<Option<Vec<PathBuf>>, CollectedError> {
+    let is_rows =
+        |store: &Path| path.strip_prefix(store).is_ok_and(|p| p.as_os_str().is_empty() || p.starts_with("rows"));
+    let Some(store) = path.ancestors().find(|store| Warehouse::is_store(store) && is_rows(store)) else {
+        return Ok(None);
+    };
+    let location = if store.as_os_str().is_empty() { Path::new(".") } else { store };
+    let below = path.strip_prefix(store).unwrap_or(Path::new(""));
+    let files = files(&location.to_string_lossy())?.into_iter();
+    let rows = files.filter(|(kind, path)| *kind == Kind::Rows && Path::new(path).starts_with(below));
+    let mut rows: Vec<PathBuf> = rows.map(|(_, path)| store.join(path)).collect();
+    rows.sort();
+    Ok(Some(rows))
+}
+
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CollectedError>>) -> Result<T, CollectedError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(CollectedError::Runtime)?.block_on(work)
 }
 
 /// What an event is counted once by: its kind and its id. `None` for kinds that edges do not log.
-pub(crate) fn event_key(event: &Event) -> Option<(bool, String)> {
+pub(crate) fn event_key(event: &Event) -> Option<(&'static str, &str)> {
     match event {
-        Event::Impression(e) => Some((false, e.id.clone())),
-        Event::Interaction(e) => Some((true, e.id.clone())),
-        Event::Item(_) | Event::User(_) | Event::Request(_) => None,
+        Event::Impression(e) => Some(("impression", &e.id)),
+        Event::Interaction(e) => Some(("interaction", &e.id)),
+        Event::Request(e) => Some(("request", &e.id)),
+        Event::Item(_) | Event::User(_) => None,
     }
 }

@@ -12,8 +12,10 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use datafusion::prelude::SessionContext;
 use serde::Serialize;
+use shared_features::encoder::Encoder;
 
-use super::feature_log::{self, FeatureLogError, ROWS, VALUE_PREFIX};
+use super::collected::{self, CollectedError};
+use super::feature_log::{self, FeatureLogError, ROWS, VALUE_PREFIX, covers};
 use super::query::{self, QueryError, Resources, quoted_name, whole_number};
 
 /// What two logs have in common and what not.
@@ -59,11 +61,6 @@ impl Comparison {
     pub fn differing_values(&self) -> u64 {
         self.features.iter().map(|f| f.left_only + f.right_only + f.different).sum()
     }
-
-    /// Whether both logs say the same.
-    pub fn is_same(&self) -> bool {
-        self.left_only + self.right_only + self.differing_values() == 0
-    }
 }
 
 /// Why logs cannot be compared.
@@ -73,6 +70,21 @@ pub enum CompareError {
     /// A log.
     #[error(transparent)]
     Log(#[from] FeatureLogError),
+    /// A store.
+    #[error(transparent)]
+    Collected(#[from] CollectedError),
+    /// No rows.
+    #[error("{path} has no rows; pass a LOG folder, or STORE/rows/SURFACE of a collected store")]
+    Empty {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Rows of several surfaces.
+    #[error("{path} has rows of several surfaces; pass STORE/rows/SURFACE")]
+    Surfaces {
+        /// The path.
+        path: PathBuf,
+    },
     /// A query.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -91,15 +103,16 @@ pub enum CompareError {
     },
 }
 
-/// Compares the rows of two LOG folders.
+/// Compares the rows of two logs, each a LOG folder or a path in a collected store, such as `STORE/rows/SURFACE`.
 ///
 /// # Errors
 /// A log that cannot be read, or features of two kinds.
 pub fn compare(left: &Path, right: &Path, resources: &Resources) -> Result<Comparison, CompareError> {
+    let (left, right) = (Log::find(left)?, Log::find(right)?);
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(left, right, resources))
 }
 
-async fn run(left: &Path, right: &Path, resources: &Resources) -> Result<Comparison, CompareError> {
+async fn run(left: Log, right: Log, resources: &Resources) -> Result<Comparison, CompareError> {
     let session = query::session(resources)?;
     let left = Side::register(&session, "l", left).await?;
     let right = Side::register(&session, "r", right).await?;
@@ -156,16 +169,50 @@ struct Side {
 }
 
 impl Side {
-    async fn register(session: &SessionContext, table: &str, folder: &Path) -> Result<Side, CompareError> {
-        let file: PathBuf = folder.join(ROWS);
-        let schema = feature_log::schema(&feature_log::open(&file)?.encoder);
-        let rows = query::parquet(session, &[file], Some(&schema)).await?;
+    async fn register(session: &SessionContext, table: &str, log: Log) -> Result<Side, CompareError> {
+        let schema = feature_log::schema(&log.encoder);
+        let rows = query::parquet(session, &log.files, Some(&schema)).await?;
         session.register_table(table, rows.into_view()).map_err(QueryError::doing("cannot read the log"))?;
         let features = schema
             .fields()
             .iter()
             .filter_map(|field| Some((field.name().strip_prefix(VALUE_PREFIX)?.to_owned(), field.data_type().clone())));
         Ok(Side { features: features.collect() })
+    }
+}
+
+/// The files of a log.
+struct Log {
+    files: Vec<PathBuf>,
+    encoder: Encoder,
+}
+
+impl Log {
+    /// The files with the features of the newest encoder: of a store those that read them all from the same sources.
+    fn find(path: &Path) -> Result<Log, CompareError> {
+        let encoder_of = |file: &PathBuf| Ok::<_, CompareError>(feature_log::open(file)?.encoder);
+        let Some(collected) = collected::rows_below(path)? else {
+            let file = path.join(ROWS);
+            return Ok(Log { encoder: encoder_of(&file)?, files: vec![file] });
+        };
+        let surfaces: BTreeSet<&Path> = collected.iter().filter_map(|file| file.parent()?.parent()).collect();
+        if surfaces.len() > 1 {
+            return Err(CompareError::Surfaces { path: path.to_owned() });
+        }
+        // Files are named by their encoder, and then by when they were written.
+        let written = |file: &&PathBuf| {
+            let number = file.file_stem().and_then(|stem| Some(stem.to_str()?.rsplit_once('-')?.1.to_owned()));
+            (file.parent().map(Path::to_owned), number)
+        };
+        let newest = collected.iter().max_by_key(written);
+        let newest = newest.ok_or_else(|| CompareError::Empty { path: path.to_owned() })?;
+        let mut log = Log { encoder: encoder_of(newest)?, files: Vec::new() };
+        for file in collected {
+            if covers(&encoder_of(&file)?, &log.encoder) {
+                log.files.push(file);
+            }
+        }
+        Ok(log)
     }
 }
 

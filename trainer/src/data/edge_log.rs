@@ -128,12 +128,12 @@ pub fn newest_tables(folder: &Path, surface: &str) -> Result<Option<Vec<u8>>, Ed
     rows.max_by_key(|r| r.ts).map(|newest| blob(folder, newest.tables)).transpose()
 }
 
-fn encoder(folder: &Path, hash: Digest) -> Result<Encoder, EdgeLogError> {
+pub(super) fn encoder(folder: &Path, hash: Digest) -> Result<Encoder, EdgeLogError> {
     let bytes = blob(folder, hash)?;
     Encoder::from_bytes(&bytes).map_err(|source| EdgeLogError::Encoder { path: blob_path(folder, hash), source })
 }
 
-fn blob(folder: &Path, digest: Digest) -> Result<Vec<u8>, EdgeLogError> {
+pub(super) fn blob(folder: &Path, digest: Digest) -> Result<Vec<u8>, EdgeLogError> {
     let path = blob_path(folder, digest);
     std::fs::read(&path).map_err(|source| EdgeLogError::Blob { path, source })
 }

@@ -87,6 +87,11 @@ pub enum FeatureLogError {
     },
 }
 
+/// Whether an encoder read every feature of another one, each from the same source.
+pub(super) fn covers(encoder: &Encoder, other: &Encoder) -> bool {
+    FeatureLog { encoder: encoder.clone(), records: Vec::new() }.align(other).is_ok()
+}
+
 /// Writes the rows of a LOG folder.
 pub struct Writer {
     path: PathBuf,

@@ -1,7 +1,8 @@
 //! Forgetting users: what a collected store holds of them goes, for good.
 //!
-//! Rows, impressions of their requests and interactions are left out of new files that replace the old ones in one
-//! commit; then the old ones are deleted. What was put aside and is of them goes with its whole file.
+//! Rows, requests kept as they came, impressions of requests and interactions are left out of new files that replace
+//! the old ones in one commit; then the old ones are deleted. What was put aside and is of them goes with its whole file.
+//! What comes later of the time before is not kept.
 //! Models that were trained on their rows are named; nothing here makes a model forget.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,25 +17,27 @@ use shared_features::event::Event;
 use ulid::Ulid;
 
 use super::warehouse::log::{self, Commit, State};
-use super::warehouse::{self, Entry, Kind, Log, Objects, ObjectsError, WarehouseError};
+use super::warehouse::{self, Entry, Forgotten, Kind, Log, Objects, ObjectsError, WarehouseError};
 
 /// Largest file of what was put aside.
 const MAX_ASIDE: u64 = 1 << 30;
 
 /// What was forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Forgotten {
+pub struct Removed {
     /// Requests with their rows.
     pub requests: u64,
     /// Impressions of those requests.
     pub impressions: u64,
     /// Interactions.
     pub interactions: u64,
+    /// Requests that were kept as they came.
+    pub requests_as_they_came: u64,
     /// Entries that had been put aside, of others too where they stood in one file.
     pub put_aside: u64,
     /// Files that were replaced or deleted.
     pub files: u64,
-    /// Batches that wait to be compacted, in which there may be more.
+    /// Batches that wait to be compacted; what they have of these users is dropped then.
     pub waiting: u64,
     /// Released models whose data had rows of these users.
     pub models: Vec<Model>,
@@ -64,6 +67,12 @@ pub enum ForgetError {
     /// The registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Nothing was ever collected here.
+    #[error("{store} is no collector's store; pass what `trainer serve` has as --store")]
+    NoStore {
+        /// The place.
+        store: String,
+    },
     /// A file that cannot be written again.
     #[error("{object}: {source}")]
     Parquet {
@@ -84,7 +93,14 @@ pub async fn forget(
     users: &BTreeSet<String>,
     registry: Option<&Registry>,
     at: i64,
-) -> Result<Forgotten, ForgetError> {
+) -> Result<Removed, ForgetError> {
+    if Log::open(objects.clone()).await?.state().next == 0 && objects.list("batches").await?.is_empty() {
+        return Err(ForgetError::NoStore { store: objects.name().to_owned() });
+    }
+    // First, so that a collector that commits from here on knows it.
+    for user in users {
+        Forgotten::add(objects, user, at).await?;
+    }
     let mut log = Log::open(objects.clone()).await?;
     loop {
         let mut change = Change::default();
@@ -95,9 +111,6 @@ pub async fn forget(
             forgotten.models = models(registry, &change.times).await?;
         }
         forgotten.waiting = objects.list("batches").await?.len() as u64;
-        if change.removed.is_empty() {
-            return Ok(forgotten);
-        }
         let commit = Commit {
             format: log::FORMAT,
             sequence: 0,
@@ -107,6 +120,7 @@ pub async fn forget(
             removed: change.removed.clone(),
         };
         // Where a collector has committed in between, all is looked at again; what was written is swept away.
+        // Committed also where nothing changes, so that a collector that did not know yet looks again.
         if log.commit(commit).await? {
             for object in &change.removed {
                 objects.delete(object).await?;
@@ -123,7 +137,7 @@ pub async fn forget(
 /// What a commit is to change.
 #[derive(Default)]
 struct Change {
-    forgotten: Forgotten,
+    forgotten: Removed,
     added: Vec<Entry>,
     removed: Vec<String>,
     /// When rows of these users were logged, by surface.
@@ -181,9 +195,13 @@ impl Change {
         if gone.is_empty() {
             return Ok(());
         }
-        let impressions = gone.iter().filter(|e| matches!(e, Event::Impression(_))).count() as u64;
-        self.forgotten.impressions += impressions;
-        self.forgotten.interactions += gone.len() as u64 - impressions;
+        for event in &gone {
+            *match event {
+                Event::Impression(_) => &mut self.forgotten.impressions,
+                Event::Request(_) => &mut self.forgotten.requests_as_they_came,
+                Event::Interaction(_) | Event::User(_) | Event::Item(_) => &mut self.forgotten.interactions,
+            } += 1;
+        }
         let entries = kept.len() as u64;
         let written = warehouse::encode_events(kept);
         self.replace(objects, file, entries, written).await
@@ -206,6 +224,9 @@ impl Change {
                 }
                 spool::Entry::Interaction(json) => {
                     serde_json::from_str(json).is_ok_and(|e| is_of(&Event::Interaction(e), users, requests))
+                }
+                spool::Entry::Request(json) => {
+                    serde_json::from_str(json).is_ok_and(|e| is_of(&Event::Request(e), users, requests))
                 }
             }),
             Err(_) => true,

@@ -116,6 +116,9 @@ pub fn session(resources: &Resources) -> Result<SessionContext, QueryError> {
     // Joins that spill, columns of the types that logs are written in, and room to merge with little memory.
     options.optimizer.prefer_hash_join = false;
     options.execution.parquet.schema_force_view_types = false;
+    // A file's least and greatest number say nothing of NaN, which is how a number is missing: a column with one number
+    // and NaNs would be read as that number in every row.
+    options.execution.collect_statistics = false;
     options.execution.sort_spill_reservation_bytes = (memory / (32 * threads)).min(10 << 20);
     options.execution.sort_in_place_threshold_bytes = (memory / (32 * threads)).min(1 << 20);
     match &resources.engine {
@@ -170,5 +173,29 @@ pub(super) fn whole_number(column: &ArrayRef) -> Option<i64> {
         }
         DataType::Int64 => column.as_primitive::<Int64Type>().iter().next()?,
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::types::Float32Type;
+    use arrow_array::{Float32Array, RecordBatch};
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_column_of_one_number_and_missing_ones_is_read_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.parquet");
+        let column: ArrayRef = Arc::new(Float32Array::from(vec![2.5, f32::NAN, f32::NAN]));
+        let batch = RecordBatch::try_from_iter([("x", column)]).unwrap();
+        let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let session = session(&Resources::default()).unwrap();
+        let read = parquet(&session, &[path], None).await.unwrap().collect().await.unwrap();
+        let missing = read.iter().flat_map(|b| b.column(0).as_primitive::<Float32Type>().values().to_vec());
+        assert_eq!(missing.filter(|x| x.is_nan()).count(), 2);
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Table snapshots are made one after the other, each is answered by user, many requests in one guest call, and what
 //! was answered is written; the three go on at the same time, some snapshots ahead of each other.
+//! What edges logged is answered with the snapshots that it was answered with, and no snapshot is made.
 //! With an unfitted encoder it writes values; with a bundle, vectors, scores and digests too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -12,7 +13,7 @@ use edge_runtime::host::{Guest, Host, HostError, Limits};
 use rayon::prelude::*;
 use shared_features::digest::Digest;
 use shared_features::encoder::{Encoder, EncoderError};
-use shared_features::event::{Attributes, Event, RequestEvent};
+use shared_features::event::{Event, InteractionEvent, RequestEvent};
 use shared_features::feature_log::Record;
 use shared_features::history::{Entry, History, HistoryView};
 use shared_features::numeric::MISSING;
@@ -20,20 +21,24 @@ use shared_features::rank::{LogRows, UNRANKED};
 use shared_features::request::Request;
 use shared_features::schema::SchemaError;
 use shared_features::spec::FeatureSpec;
-use shared_features::tables::Tables;
+use shared_features::tables::{Tables, TablesError};
 use shared_features::wire::{Call, Extracted, Load};
 
 use crate::data::feature_log::{FeatureLogError, Writer};
+use crate::data::raw_requests::{Answers, RawRequestsError};
 use crate::data::shard::Shard;
 use crate::data::store::{Data, DataError};
 use crate::data::tables::{SnapshotError, Snapshots};
 
+mod work;
+
+use work::{Pending, SNAPSHOTS_AT_ONCE, Wanted, Work, neighbours, pending};
+
+/// What to do about features that edges' snapshots do not have.
+pub(super) const OTHER_TABLES: &str = "what edges logged can be replayed with other features, not with other statistics \
+     or fields of items: for those replay a DATA folder";
 /// Most requests in one guest call.
 const REQUESTS_PER_CALL: usize = 64;
-/// Most snapshots that are answered at the same time, and most requests, but for those of a single snapshot.
-const SNAPSHOTS_AT_ONCE: usize = 8;
-const REQUESTS_AT_ONCE: usize = 4_096;
-
 /// What answers the requests.
 #[derive(Clone, Debug)]
 pub struct Subject {
@@ -84,6 +89,10 @@ pub struct Summary {
     pub snapshots: u64,
     /// Interactions in all histories.
     pub interactions: u64,
+    /// Of what edges logged: requests without a row, which are left out.
+    pub requests_without_answer: u64,
+    /// Of what edges logged: requests whose user has more or fewer interactions before it now than the edge had then.
+    pub requests_with_other_history: u64,
 }
 
 /// Why a replay stops.
@@ -105,6 +114,23 @@ pub enum ReplayError {
     /// The tables.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// What edges logged.
+    #[error(transparent)]
+    Raw(#[from] RawRequestsError),
+    /// Requests without rows.
+    #[error("none of the {requests} requests that were kept as they came has its rows here; look into the quarantine")]
+    NoAnswers {
+        /// How many there are.
+        requests: u64,
+    },
+    /// A snapshot of an edge with which the spec's features cannot be read.
+    #[error("snapshot {digest} of an edge: {source}; {OTHER_TABLES}")]
+    Tables {
+        /// Which.
+        digest: Digest,
+        /// Why.
+        source: TablesError,
+    },
     /// A request does not fit the schema.
     #[error("request `{request}`: {source}; declare the field in the spec's [schema], or correct the data")]
     Request {
@@ -131,16 +157,10 @@ pub enum ReplayError {
     },
 }
 
-/// A request with its place in the order of the data.
-struct Pending<'a> {
-    order: usize,
-    event: &'a RequestEvent,
-    attributes: Option<&'a Attributes>,
-}
-
 /// Replays the requests of the spec's surface into a LOG folder, those of the users of a shard.
 ///
-/// Tables are made of the events of all users; the LOG folder gets those that a shard's rows are labelled with.
+/// Tables are made of the events of all users; where edges logged the requests they are those of the answers,
+/// and requests without an answer are left out. The LOG folder gets the events that a shard's rows are labelled with.
 ///
 /// # Errors
 /// Data, engine or folder errors; nothing is left under the final name then.
@@ -153,33 +173,53 @@ pub fn replay(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Summary, ReplayError> {
     let encoder = Encoder::from_bytes(&subject.encoder)?;
+    let answers = data.answers.as_ref();
     let mut summary = Summary::default();
-    let histories = histories(&data.events, shard);
+    // Where edges logged the requests, their snapshots are there.
+    let counted = if answers.is_some() { &[] } else { &data.events[..] };
+    let (histories, (pending, snapshots)) = rayon::join(
+        || histories(&data.events, shard),
+        || (pending(&data.events, spec.surface(), shard), Snapshots::new(spec, counted)),
+    );
+    let (pending, snapshots) = (pending?, snapshots?);
     summary.interactions = histories.values().map(|h| h.entries().len() as u64).sum();
-    let pending = pending(&data.events, spec.surface(), shard)?;
-    summary.requests = pending.len() as u64;
-    let snapshots = Snapshots::new(spec, &data.events)?;
-    let mut by_snapshot: BTreeMap<i64, Vec<Pending>> = BTreeMap::new();
-    for request in pending {
-        by_snapshot.entry(snapshots.as_of_for(request.event.ts)).or_default().push(request);
+    let asked = pending.len();
+    let work = match answers {
+        Some(answers) => Work::as_logged(pending, answers),
+        None => Work::as_made(pending, &snapshots),
+    };
+    summary.requests = work.groups.iter().map(|group| group.len() as u64).sum();
+    summary.requests_without_answer = asked as u64 - summary.requests;
+    if summary.requests == 0 {
+        return Err(ReplayError::NoAnswers { requests: asked as u64 });
     }
-    summary.snapshots = by_snapshot.len() as u64;
+    if let Some(answers) = answers {
+        answers.check(&encoder)?;
+    }
+    summary.snapshots = work.wanted.count();
     let host = Host::shared()?;
-    let (times, requests): (Vec<i64>, Vec<Vec<Pending>>) = by_snapshot.into_iter().unzip();
     let writer = Writer::create(folder, &encoder)?;
     let newest = std::thread::scope(|scope| {
         let (made, tables) = sync_channel(SNAPSHOTS_AT_ONCE);
-        scope.spawn(|| {
-            let made = made;
+        let (wanted, of_spec) = (&work.wanted, &encoder);
+        scope.spawn(move || match wanted {
             // Nobody takes them where an answer failed.
-            let _ = snapshots.iter(&times).try_for_each(|tables| made.send(tables.to_bytes()));
+            Wanted::Made(times) => {
+                snapshots.iter(times).all(|tables| made.send(Ok(tables.to_bytes())).is_ok());
+            }
+            Wanted::Logged(digests) => answers.iter().for_each(|answers| {
+                answers.tables(digests.iter().copied(), |read| {
+                    made.send(read.map_err(ReplayError::from).and_then(|bytes| fitting(bytes, of_spec))).is_ok()
+                });
+            }),
         });
         let (answered, records) = sync_channel(1);
-        let writing = scope.spawn(|| write(writer, records, &mut summary, progress));
-        let mut newest = None;
-        let size = |requests: &Vec<Pending>| requests.len().max(REQUESTS_AT_ONCE / SNAPSHOTS_AT_ONCE);
-        for requests in neighbours(&requests, REQUESTS_AT_ONCE, size) {
-            let tables: Vec<Vec<u8>> = tables.iter().take(requests.len()).collect();
+        let writing = scope.spawn(|| write(writer, records, answers, &mut summary, progress));
+        let (mut newest, mut groups) = (None, work.groups.as_slice());
+        for part in &work.parts {
+            let (requests, later) = groups.split_at(*part);
+            groups = later;
+            let tables: Vec<Vec<u8>> = tables.iter().take(requests.len()).collect::<Result<_, ReplayError>>()?;
             let parts = tables.par_iter().zip(requests);
             let parts = parts.map(|(tables, requests)| answer(host, subject, &encoder, tables, requests, &histories));
             let answers: Vec<Vec<(usize, Record)>> = parts.collect::<Result<_, ReplayError>>()?;
@@ -200,18 +240,30 @@ pub fn replay(
     Ok(summary)
 }
 
-/// Writes what was answered, snapshot by snapshot, in the order of the data.
+/// A snapshot of an edge, where the features of an encoder can be read with it.
+fn fitting(tables: Vec<u8>, encoder: &Encoder) -> Result<Vec<u8>, ReplayError> {
+    match check_tables(&tables, encoder) {
+        Ok(_) => Ok(tables),
+        Err(source) => Err(ReplayError::Tables { digest: Digest::of(&tables), source }),
+    }
+}
+
+/// Writes what was answered, part by part, in the order of the data.
 fn write(
     mut writer: Writer,
     answered: Receiver<Vec<Vec<(usize, Record)>>>,
+    answers: Option<&Answers>,
     summary: &mut Summary,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Writer, ReplayError> {
     let mut done = 0u64;
-    for mut records in answered.into_iter().flatten() {
+    for part in answered {
+        let mut records: Vec<(usize, Record)> = part.into_iter().flatten().collect();
         records.sort_by_key(|(order, _)| *order);
         done += records.len() as u64;
         for (_, record) in records {
+            let logged = answers.and_then(|answers| answers.of_record(&record));
+            summary.requests_with_other_history += u64::from(logged.is_some_and(|l| l.differs(&record)));
             summary.rows += record.rows.items.len() as u64;
             summary.requests_without_candidates += u64::from(record.rows.items.is_empty());
             writer.push(record)?;
@@ -223,15 +275,17 @@ fn write(
 
 /// The interactions of each user of a shard as one history.
 pub fn histories(events: &[Event], shard: Shard) -> BTreeMap<&str, History> {
-    let mut entries: BTreeMap<&str, Vec<Entry>> = BTreeMap::new();
+    let mut users: HashMap<&str, Vec<&InteractionEvent>> = HashMap::new();
     for event in events {
         if let Event::Interaction(interaction) = event
             && shard.has(&interaction.user)
         {
-            entries.entry(&interaction.user).or_default().push(Entry::from(interaction));
+            users.entry(&interaction.user).or_default().push(interaction);
         }
     }
-    entries.into_iter().map(|(user, entries)| (user, History::from_entries(entries))).collect()
+    let history = |of: Vec<&InteractionEvent>| History::from_entries(of.into_iter().map(Entry::from).collect());
+    let histories: Vec<(&str, History)> = users.into_par_iter().map(|(user, of)| (user, history(of))).collect();
+    histories.into_iter().collect()
 }
 
 /// The newest snapshot that a LOG folder holds.
@@ -249,33 +303,6 @@ pub fn newest_tables(folder: &Path) -> std::io::Result<Option<Vec<u8>>> {
 pub(super) fn write_tables(folder: &Path, tables: &[u8]) -> std::io::Result<()> {
     std::fs::create_dir_all(folder.join("tables"))?;
     std::fs::write(folder.join("tables").join("newest"), tables)
-}
-
-fn pending<'a>(events: &'a [Event], surface: &str, shard: Shard) -> Result<Vec<Pending<'a>>, ReplayError> {
-    let mut attributes: BTreeMap<&str, &Attributes> = BTreeMap::new();
-    let mut surfaces: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut pending = Vec::new();
-    for (order, event) in events.iter().enumerate() {
-        match event {
-            Event::User(user) => {
-                attributes.insert(&user.id, &user.attributes);
-            }
-            Event::Request(request) => {
-                *surfaces.entry(&request.surface).or_default() += 1;
-                if request.surface == surface && shard.has(&request.user) {
-                    let attributes = attributes.get(request.user.as_str()).copied();
-                    pending.push(Pending { order, event: request, attributes });
-                }
-            }
-            _ => {}
-        }
-    }
-    if pending.is_empty() {
-        let known: Vec<&str> = surfaces.into_keys().collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(ReplayError::NoRequests { surface: surface.to_owned(), known });
-    }
-    Ok(pending)
 }
 
 /// The records of the requests of one snapshot, with their order.
@@ -328,23 +355,6 @@ fn answer(
     });
     let answered: Result<Vec<Vec<_>>, ReplayError> = answered.collect();
     Ok(answered?.into_iter().flatten().collect())
-}
-
-/// Neighbours together, up to a size; what is larger stands alone.
-fn neighbours<T>(all: &[T], most: usize, size: impl Fn(&T) -> usize) -> Vec<&[T]> {
-    let mut together = Vec::new();
-    let (mut from, mut sum) = (0, 0);
-    for (at, one) in all.iter().enumerate() {
-        if at > from && sum + size(one) > most {
-            together.push(&all[from..at]);
-            (from, sum) = (at, 0);
-        }
-        sum += size(one);
-    }
-    if from < all.len() {
-        together.push(&all[from..]);
-    }
-    together
 }
 
 /// A view that holds the window of each of these requests.
@@ -401,19 +411,6 @@ fn record(
 ///
 /// # Errors
 /// A snapshot that does not fit.
-pub fn check_tables(bytes: &[u8], encoder: &Encoder) -> Result<Tables, shared_features::tables::TablesError> {
+pub fn check_tables(bytes: &[u8], encoder: &Encoder) -> Result<Tables, TablesError> {
     Tables::from_bytes(bytes, &encoder.schema, &encoder.statistics)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::neighbours;
-
-    #[test]
-    fn neighbours_are_together_up_to_a_size() {
-        let together =
-            |all: &[usize]| neighbours(all, 10, |n| *n).into_iter().map(<[usize]>::to_vec).collect::<Vec<_>>();
-        assert_eq!(together(&[5, 5, 1, 12, 3, 7, 1]), [vec![5, 5], vec![1], vec![12], vec![3, 7], vec![1]]);
-        assert!(together(&[]).is_empty());
-    }
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
 use shared_features::event::Event;
 
+use super::raw_requests::Answers;
 use super::shard::Shard;
 
 pub(crate) mod columns;
@@ -39,9 +40,12 @@ pub struct Data {
     pub events: Vec<Event>,
     /// True relevance; empty outside simulated worlds.
     pub relevance: Vec<Relevance>,
-    /// SHA-256 of the events' file.
+    /// SHA-256 of the events' file; of the events' digests as JSON where they were read from elsewhere.
     pub digest: Digest,
-    folder: PathBuf,
+    /// How requests were answered, where edges logged them.
+    pub answers: Option<Answers>,
+    /// Where its files are; nowhere where edges logged the events.
+    folder: Option<PathBuf>,
 }
 
 /// How relevant an item truly is to a request; only a simulator knows.
@@ -190,7 +194,17 @@ impl Data {
                     .map_err(|reason| DataError::Format { path: path.clone(), reason })?;
             }
         }
-        Ok(Data { events, relevance, digest: summary.digest, folder: folder.to_owned() })
+        Ok(Data { events, relevance, digest: summary.digest, answers: None, folder: Some(folder.to_owned()) })
+    }
+
+    /// What edges logged, in time order.
+    pub(super) fn of(events: Vec<Event>, answers: Answers) -> Data {
+        let told = events.iter().flat_map(|event| {
+            let json = serde_json::to_vec(event).expect("events are plain data with string keys");
+            *Digest::of(&json).as_bytes()
+        });
+        let digest = Digest::of(&told.collect::<Vec<u8>>());
+        Data { events, relevance: Vec::new(), digest, answers: Some(answers), folder: None }
     }
 
     /// Copies the folder's files into another folder, such as the LOG folder that they label: of users, requests,
@@ -201,8 +215,8 @@ impl Data {
     pub fn copy_to(&self, folder: &Path, shard: Shard) -> Result<(), DataError> {
         let io = |source| DataError::Io { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(io)?;
-        if shard.is_whole() {
-            return copy(&self.folder, folder);
+        if let Some(own) = self.folder.as_ref().filter(|_| shard.is_whole()) {
+            return copy(own, folder);
         }
         let aside = tempfile::tempdir_in(folder).map_err(io)?;
         self.write_shard(shard, aside.path())?;

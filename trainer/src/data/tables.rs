@@ -107,8 +107,7 @@ impl Snapshots {
 
     /// The `as_of` of the newest snapshot that a request at `ts` may use: a multiple of the refresh since the epoch.
     pub fn as_of_for(&self, ts: i64) -> i64 {
-        let refresh = self.spec.refresh.ms.max(1);
-        ts.saturating_sub(self.spec.delay.ms).div_euclid(refresh).saturating_mul(refresh)
+        newest(&self.spec, ts.saturating_sub(self.spec.delay.ms))
     }
 
     /// The `as_of` of every snapshot that requests from `first_ts` to `last_ts` use, ascending.
@@ -205,6 +204,32 @@ impl Iter<'_> {
     }
 }
 
+/// When snapshots are made that requests are to use in time.
+///
+/// Halfway through the delay: what edges saw before has come, and there is time left to publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The `as_of` of the snapshot that is due.
+    pub as_of: i64,
+    /// When the next one is.
+    pub next: i64,
+}
+
+impl Due {
+    /// What is due at a time, both in milliseconds since the epoch.
+    pub fn at(spec: &TablesSpec, now: i64) -> Due {
+        let wait = spec.delay.ms / 2;
+        let as_of = newest(spec, now.saturating_sub(wait));
+        Due { as_of, next: as_of.saturating_add(spec.refresh.ms.max(1)).saturating_add(wait) }
+    }
+}
+
+/// The last multiple of the refresh up to a time.
+fn newest(spec: &TablesSpec, ts: i64) -> i64 {
+    let refresh = spec.refresh.ms.max(1);
+    ts.div_euclid(refresh).saturating_mul(refresh)
+}
+
 /// Numbers for ids, in order of first appearance.
 #[derive(Debug, Default)]
 struct Ids<'e> {
@@ -264,14 +289,22 @@ fn collect_hits<'e>(spec: &FeatureSpec, events: &'e [Event], items: &mut Ids<'e>
             segments.of("");
         }
     }
+    let mut numbers: Vec<u32> = Vec::new();
     let mut count = |kind: &[Counted], action: Option<&str>, happened: &Happened<'e>, of: &[&'e str]| {
+        // Looked up for the first statistic that counts the event, and not for each of them.
+        let mut by = None;
         for ((statistic, segments), hits) in statistics.iter().zip(&mut segments).zip(counted.iter_mut()) {
             let wanted = kind.contains(&statistic.count)
                 && statistic.actions.as_ref().is_none_or(|all| action.is_some_and(|a| all.iter().any(|x| x == a)))
                 && statistic.surface.as_ref().is_none_or(|s| happened.surface == Some(s.as_str()));
             if let Some(segment) = segment(statistic, happened).filter(|_| wanted) {
-                let (segment, user) = (segments.of(segment), happened.user.map(|u| users.of(u)));
-                hits.hits.extend(of.iter().map(|item| Hit { ts: happened.ts, item: items.of(item), segment, user }));
+                let user = *by.get_or_insert_with(|| {
+                    numbers.clear();
+                    numbers.extend(of.iter().map(|item| items.of(item)));
+                    happened.user.map(|u| users.of(u))
+                });
+                let segment = segments.of(segment);
+                hits.hits.extend(numbers.iter().map(|&item| Hit { ts: happened.ts, item, segment, user }));
             }
         }
     };

@@ -13,6 +13,7 @@ mod noise_floor;
 mod structure;
 #[cfg(test)]
 mod tests;
+pub mod training;
 
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,17 @@ impl Report {
     /// Whether anything is wrong that forbids training.
     pub fn has_errors(&self) -> bool {
         self.anomalies.iter().any(|a| a.severity == Severity::Error)
+    }
+
+    /// The first error in a line, and how many more there are.
+    fn first_error(&self) -> String {
+        let mut errors = self.anomalies.iter().filter(|a| a.severity == Severity::Error);
+        let Some(first) = errors.next() else { return String::new() };
+        let feature = first.feature.as_ref().map_or_else(String::new, |feature| format!("`{feature}`: "));
+        match errors.count() {
+            0 => format!("{feature}{}", first.description),
+            more => format!("{feature}{} ({more} more)", first.description),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! events/<YYYY-MM-DD>/<ulid>.parquet
 //! quarantine/<YYYY-MM-DD>/<ulid>.spool, <ulid>.json          what is never trained on, and why
 //! tables/<digest>                                            snapshots that rows were made with
+//! forgotten/<digest of a user>-<milliseconds>                who was forgotten, and when
 //! commits/<sequence>, checkpoints/<sequence>                 which files there are
 //! ```
 //!
@@ -30,10 +31,12 @@ use super::feature_log::{self, FeatureLog, FeatureLogError, RowsWriter};
 use super::store::columns;
 
 pub mod day;
+pub mod forgotten;
 pub mod log;
 pub mod objects;
 
 pub use day::Day;
+pub use forgotten::Forgotten;
 pub use log::{Entry, Kind, Log, State};
 pub use objects::{Objects, ObjectsError};
 

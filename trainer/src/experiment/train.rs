@@ -7,10 +7,12 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
 
+use crate::data::validation::training::{self, Checks};
 use crate::experiment::dataset::TrainingSet;
 use crate::experiment::evaluation::Evaluation;
 use crate::experiment::foreign::Source;
 use crate::experiment::prepared::Prepared;
+use crate::spec::TrainerSpec;
 
 /// What a training run can be told.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -65,17 +67,21 @@ pub struct PartCounts {
     pub left_out: u64,
 }
 
-/// Trains, judges and writes a RUN folder.
+/// Holds the log against its schema, trains, judges and writes a RUN folder.
 ///
 /// # Errors
-/// An unusable log or spec, a learner that fails, or a folder that cannot be written.
+/// An unusable log or spec, a log that is not as its schema says ([`training::CheckError`]), a learner that fails, or a
+/// folder that cannot be written.
 pub fn train(
     log: &Path,
     spec_path: &Path,
     settings: &Settings,
+    checks: &Checks,
     out: &Path,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Report> {
+    let spec = TrainerSpec::read(spec_path)?;
+    training::check(log, spec_path, spec.features.surface(), checks)?;
     let mut prepared = Prepared::read(log, spec_path, settings)?;
     let vectors = prepared.encode()?;
     let set = training_set(&prepared, &vectors)?;

@@ -57,7 +57,7 @@ impl Bundle {
             (Role::Golden, golden.to_bytes()),
             (Role::Profile, profile.to_bytes()),
         ]);
-        let parts = Parts::make(spec.features.surface(), &guest.describe()?.kind, training_data, blobs)?;
+        let parts = Parts::make(spec.features.surface(), &guest.describe()?.kind, training_data, spec.sampling, blobs)?;
         Ok(Bundle { parts, spec: None, report: None })
     }
 

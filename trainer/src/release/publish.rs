@@ -10,11 +10,11 @@ use edge_runtime::keys;
 use edge_runtime::registry::{Registry, RegistryError, Release};
 use serde::Serialize;
 use shared_features::digest::Digest;
+use shared_features::event::Event;
 use shared_features::tables::Tables;
 
 use super::bundle::{Bundle, block_on};
 use super::gate::{self, GateReport};
-use crate::data::store::Data;
 use crate::data::tables::Snapshots;
 use crate::spec::TrainerSpec;
 
@@ -135,13 +135,13 @@ pub fn publish(bundle: &Bundle, target: &Target, override_reason: Option<&str>) 
     Ok(Published { surface, bundle: digest, gate, sequence: Some(sequence) })
 }
 
-/// Publishes a newer snapshot for every arm of a channel.
+/// Publishes a newer snapshot, of events in time order, for every arm of a channel.
 ///
 /// # Errors
 /// A channel that does not exist yet, tables that do not fit its bundles, or a registry that fails.
-pub fn tables(spec: &TrainerSpec, data: &Data, target: &Target, as_of: Option<i64>) -> Result<PublishedTables> {
-    let snapshots = Snapshots::new(&spec.features, &data.events)?;
-    let last = data.events.last().context("the data has no event")?.ts();
+pub fn tables(spec: &TrainerSpec, events: &[Event], target: &Target, as_of: Option<i64>) -> Result<PublishedTables> {
+    let snapshots = Snapshots::new(&spec.features, events)?;
+    let last = events.last().context("the data has no event")?.ts();
     let as_of = as_of.unwrap_or_else(|| snapshots.as_of_for(last));
     let bytes = snapshots.at(as_of).to_bytes();
     let surface = spec.features.surface();

@@ -9,6 +9,7 @@ use super::publish::{Published, Target, publish};
 use crate::data::replay::{Subject, replay};
 use crate::data::shard::Shard;
 use crate::data::store::Data;
+use crate::data::validation::training::Checks;
 use crate::experiment::train::{Report, Settings, train};
 use crate::spec::TrainerSpec;
 
@@ -28,7 +29,7 @@ pub fn run_once(
     let spec = TrainerSpec::read(spec_path)?;
     let (log, run) = (work.join("log"), work.join("run"));
     replay(&Data::open(data)?, &spec.features, &Subject::of_spec(&spec.features), Shard::WHOLE, &log, replaying)?;
-    let report = train(&log, spec_path, &Settings { seed, fold: 0 }, &run, training)?;
+    let report = train(&log, spec_path, &Settings { seed, fold: 0 }, &Checks::default(), &run, training)?;
     let bundle = Bundle::open(run.to_str().unwrap_or_default())?;
     let published = publish(&bundle, target, None)?;
     Ok((report, published))

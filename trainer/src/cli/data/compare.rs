@@ -13,13 +13,16 @@ use crate::data::compare::{self, Comparison};
 /// Compare the values of two logs row by row; fails where they differ.
 #[derive(Debug, Args)]
 #[command(after_help = "Example, a replay against what edges logged:
-  trainer replay --data raw --spec spec.toml --out replayed
-  trainer data compare logged replayed")]
+  trainer replay --data store --spec spec.toml --out replayed
+  trainer data compare --common store/rows/podcasts replayed")]
 pub(super) struct Compare {
-    /// A LOG folder
+    /// A LOG folder, or STORE/rows/SURFACE or STORE/rows/SURFACE/DAY of a collected store
     left: PathBuf,
     /// Another one
     right: PathBuf,
+    /// Rows that only one of them has are no difference, such as where a share of the requests is replayed
+    #[arg(long)]
+    common: bool,
     #[command(flatten)]
     bounds: Bounds,
     /// Print the result as JSON
@@ -36,13 +39,19 @@ impl Run for Compare {
             true => terminal::print_json(&comparison)?,
             false => print(&comparison),
         }
-        if !comparison.is_same() {
+        if comparison.rows == 0 || comparison.features.is_empty() {
+            bail!(
+                "the logs have no row and feature in common, so nothing was compared; pass logs of the same requests"
+            );
+        }
+        let only_one_has = if self.common { 0 } else { comparison.left_only + comparison.right_only };
+        if comparison.differing_values() + only_one_has > 0 {
             bail!(
                 "the logs differ in {} values of {} rows, and in {} rows that only one has; \
                  look for what reads another source, or for late events",
                 comparison.differing_values(),
                 comparison.rows,
-                comparison.left_only + comparison.right_only
+                only_one_has
             );
         }
         Ok(())

@@ -9,7 +9,7 @@ use edge_runtime::registry::Registry;
 use crate::cli::terminal::say;
 use crate::cli::{Run, terminal};
 use crate::collect::now_ms;
-use crate::data::forget::{self, Forgotten};
+use crate::data::forget::{self, Removed};
 use crate::data::warehouse::Objects;
 
 /// Remove what a store holds of users, and name the models that were trained on it.
@@ -18,7 +18,8 @@ use crate::data::warehouse::Objects;
   trainer data forget --id $(edge-runtime pseudonym --key pseudonym.key ada) --store store --registry registry
 
 Models are not changed: train again without these rows, and publish.
-What an edge has not uploaded yet comes later: forget once more when it has.")]
+What edges upload later of the time up to now is dropped when it comes; a user who comes back is kept from then on.
+Tables: the next snapshot that `trainer tables --log STORE` makes is without them.")]
 pub(super) struct Forget {
     /// The user, by the name that the store has: the pseudonym where edges use them; may be given several times
     #[arg(long = "id", required = true)]
@@ -51,18 +52,19 @@ impl Run for Forget {
     }
 }
 
-fn print(forgotten: &Forgotten, looked: bool) {
+fn print(forgotten: &Removed, looked: bool) {
     let counts = [
         ("requests", forgotten.requests),
         ("impressions", forgotten.impressions),
         ("interactions", forgotten.interactions),
+        ("requests kept as they came", forgotten.requests_as_they_came),
         ("entries put aside", forgotten.put_aside),
         ("files replaced or deleted", forgotten.files),
     ];
     let rows = counts.map(|(name, count)| vec![name.to_owned(), count.to_string()]);
     say!("{}", terminal::table(&["forgotten", "count"], rows));
     if forgotten.waiting > 0 {
-        say!("\n{} batches wait to be compacted; forget again when the collector has done it", forgotten.waiting);
+        say!("\n{} batches wait to be compacted; what they have of these users is dropped then", forgotten.waiting);
     }
     for model in &forgotten.models {
         say!(

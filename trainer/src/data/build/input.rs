@@ -5,15 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use datafusion::prelude::{DataFrame, SessionContext};
 use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
 use shared_features::spec::FeatureSpec;
+use tempfile::TempDir;
 
 use super::{BuildError, Registered};
 use crate::data::collected;
-use crate::data::feature_log::{self, FeatureLog, ROWS};
+use crate::data::feature_log::{self, ROWS, covers};
 use crate::data::query::{self, QueryError, quoted, quoted_name, whole_number};
 use crate::data::replay;
 use crate::data::store::EVENTS;
@@ -28,6 +30,8 @@ pub struct Input {
     pub events: Vec<PathBuf>,
     /// The newest snapshot that rows were made with.
     pub tables: Option<Vec<u8>>,
+    /// Copies of stores that are in no folder, as long as they are read.
+    copies: Vec<Arc<TempDir>>,
 }
 
 impl Input {
@@ -56,19 +60,28 @@ impl Input {
 
 impl Input {
     /// The files of a collected store, as of its last commit: rows of every surface, as touches may be of any.
+    ///
+    /// A store behind a URL is copied into a temporary folder.
     fn add_store(&mut self, folder: &Path, location: &str, surface: &str) -> Result<(), BuildError> {
-        if !folder.is_dir() {
-            let reason = "only a store in a folder is read here; copy the store, or mount the bucket".into();
-            return Err(BuildError::Format { path: folder.to_owned(), reason });
-        }
         let tables = collected::newest_tables_of(location, surface)?;
         self.tables = tables.or(self.tables.take());
+        let (mut rows, mut events) = (Vec::new(), Vec::new());
         for (kind, path) in collected::files(location)? {
             match kind {
-                Kind::Rows => self.rows.push(folder.join(path)),
-                Kind::Events => self.events.push(folder.join(path)),
+                Kind::Rows => rows.push(path),
+                Kind::Events => events.push(path),
                 Kind::Quarantine => {}
             }
+        }
+        if folder.is_dir() {
+            self.rows.extend(rows.into_iter().map(|path| folder.join(path)));
+            self.events.extend(events.into_iter().map(|path| folder.join(path)));
+            return Ok(());
+        }
+        for (files, into) in [(rows, &mut self.rows), (events, &mut self.events)] {
+            let copy = tempfile::tempdir().map_err(|source| BuildError::Io { path: std::env::temp_dir(), source })?;
+            into.extend(collected::copy(location, copy.path(), &files)?);
+            self.copies.push(Arc::new(copy));
         }
         Ok(())
     }
@@ -134,11 +147,6 @@ fn groups(input: &Input) -> Result<Vec<Group>, BuildError> {
         group.files.push(file.clone());
     }
     Ok(groups.into_values().collect())
-}
-
-/// Whether an encoder read every feature of the newest one, each from the same source.
-fn covers(encoder: &Encoder, newest: &Encoder) -> bool {
-    FeatureLog { encoder: encoder.clone(), records: Vec::new() }.align(newest).is_ok()
 }
 
 /// The columns of a log of this encoder; a vector of another encoder is none.

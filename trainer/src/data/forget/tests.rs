@@ -50,7 +50,7 @@ async fn nothing_of_a_forgotten_user_is_left_and_all_of_the_others() {
     replay(&data, &spec(), &Subject::of_spec(&spec()), Shard::WHOLE, &folder.path().join("log"), &|_, _| {}).unwrap();
     let log = FeatureLog::read(&folder.path().join("log")).unwrap();
     let user = log.records[0].user.clone();
-    let logged = |e: &&Event| matches!(e, Event::Impression(_) | Event::Interaction(_));
+    let logged = |e: &&Event| matches!(e, Event::Request(_) | Event::Impression(_) | Event::Interaction(_));
     let events: Vec<Event> = data.events.iter().filter(logged).cloned().collect();
     let place = folder.path().join("store").to_str().unwrap().to_owned();
     let objects = Objects::open(&place).unwrap();
@@ -62,6 +62,8 @@ async fn nothing_of_a_forgotten_user_is_left_and_all_of_the_others() {
     let requests: BTreeSet<String> = log.records.iter().filter(|r| r.user == user).map(|r| r.request.clone()).collect();
     assert_eq!(forgotten.requests, requests.len() as u64);
     assert!(forgotten.impressions > 0 && forgotten.interactions > 0, "{forgotten:?}");
+    let came = data.events.iter().filter(|e| matches!(e, Event::Request(request) if request.user == user)).count();
+    assert_eq!(forgotten.requests_as_they_came, came as u64);
     assert_eq!((forgotten.put_aside, forgotten.files, forgotten.waiting), (1, 3, 0));
 
     let after = Warehouse::open(&place).await.unwrap();
@@ -87,5 +89,5 @@ async fn nothing_of_a_forgotten_user_is_left_and_all_of_the_others() {
         assert!(there.iter().all(|(object, _)| after.files().any(|file| file.path == *object)), "{there:?}");
     }
     // Again there is nothing to do.
-    assert_eq!(forget(&objects, &users, None, 0).await.unwrap(), Forgotten::default());
+    assert_eq!(forget(&objects, &users, None, 0).await.unwrap(), Removed::default());
 }

@@ -10,7 +10,6 @@ use super::parquet_file::ParquetFile;
 use super::{MissingMeans, StatisticsError, Type};
 use crate::data::collected;
 use crate::data::feature_log::ROWS;
-use crate::data::warehouse::{Kind, Warehouse};
 
 /// Rows that are read and gathered at once.
 pub(super) const BATCH_ROWS: usize = 16_384;
@@ -79,8 +78,8 @@ impl Source {
         let mut files = Vec::new();
         for path in paths {
             let before = files.len();
-            match collected(path) {
-                Some((store, below)) => files.extend(committed(&store, &below)?),
+            match collected::rows_below(path)? {
+                Some(rows) => files.extend(rows),
                 None => find(path, &mut files)?,
             }
             if files.len() == before {
@@ -201,24 +200,6 @@ impl Source {
 /// The type that holds both; `None` is that of an empty column.
 pub(super) fn wider(a: Option<Type>, b: Option<Type>) -> Option<Type> {
     a.max(b)
-}
-
-/// The collected store that a path of rows is in, such as `STORE/rows/SURFACE/2026-01-05`, and the path in it.
-fn collected(path: &Path) -> Option<(PathBuf, PathBuf)> {
-    let below =
-        |store: &Path| path.strip_prefix(store).is_ok_and(|p| p.as_os_str().is_empty() || p.starts_with("rows"));
-    let store = path.ancestors().find(|store| Warehouse::is_store(store) && below(store))?;
-    Some((store.to_owned(), path.strip_prefix(store).ok()?.to_owned()))
-}
-
-/// The files of rows that a store's commits name; others may lie beside them, such as those that were compacted.
-fn committed(store: &Path, below: &Path) -> Result<Vec<PathBuf>, StatisticsError> {
-    let location = if store.as_os_str().is_empty() { Path::new(".") } else { store };
-    let files = collected::files(&location.to_string_lossy())?;
-    let rows = files.into_iter().filter(|(kind, path)| *kind == Kind::Rows && Path::new(path).starts_with(below));
-    let mut rows: Vec<PathBuf> = rows.map(|(_, path)| store.join(path)).collect();
-    rows.sort();
-    Ok(rows)
 }
 
 /// Files to read below a path: in a LOG folder its rows, elsewhere whatever ends in `.csv` or `.parquet`, by name.

@@ -1,6 +1,7 @@
 use shared_features::event::{Candidate, ImpressionEvent, InteractionEvent, ItemEvent, Shown, UserEvent};
 
 use super::*;
+use crate::spec::TrainerSpec;
 
 const HOUR: i64 = 3_600_000;
 
@@ -361,4 +362,16 @@ fn windows_and_half_lives_of_nothing_are_refused() {
         let error = FeatureSpec::parse(&text).unwrap_err();
         assert!(error.line == 5 && error.reason.contains("`x` has a window or half-life of 0"), "{error}");
     }
+}
+
+#[test]
+fn a_snapshot_is_due_halfway_through_the_delay() {
+    let spec = TrainerSpec::parse(include_str!("../../../specs/podcasts.toml")).unwrap().features.tables;
+    let (hour, minute) = (3_600_000, 60_000);
+    assert_eq!((spec.refresh.ms, spec.delay.ms), (6 * hour, 10 * minute));
+    let due = |now| Due::at(&spec, now);
+    assert_eq!(due(12 * hour + 5 * minute), Due { as_of: 12 * hour, next: 18 * hour + 5 * minute });
+    assert_eq!(due(12 * hour + 5 * minute - 1), Due { as_of: 6 * hour, next: 12 * hour + 5 * minute });
+    assert_eq!(due(18 * hour), Due { as_of: 12 * hour, next: 18 * hour + 5 * minute });
+    assert_eq!(due(-1), Due { as_of: -6 * hour, next: 5 * minute });
 }

@@ -32,7 +32,7 @@ const MAX_BYTES: u64 = 1 << 30;
 pub enum Kind {
     /// Rows of one surface, day and encoder.
     Rows,
-    /// Impressions and interactions of one day.
+    /// Impressions, interactions and requests that were kept as they came, of one day.
     Events,
     /// What was refused.
     Quarantine,

@@ -1,0 +1,110 @@
+//! Whether a log may be trained on: held against the schema that is kept with its spec, before anything is learned.
+
+use std::path::{Path, PathBuf};
+
+use super::{Against, Report, validate};
+use crate::data::collected::{self, CollectedError};
+use crate::data::edge_log::{self, EdgeLogError};
+use crate::data::feature_log::{FeatureLogError, Writer};
+use crate::data::schema::{Schema, SchemaError};
+use crate::data::statistics::{self, Settings, Statistics, StatisticsError};
+
+/// The environment of a schema that logs for training are held against.
+const TRAINING: &str = "TRAINING";
+
+/// What a log is held against before it is trained on.
+#[derive(Clone, Debug, Default)]
+pub struct Checks {
+    /// The schema; the one beside the spec where absent, and none where that is not there either.
+    pub schema: Option<PathBuf>,
+    /// The day before.
+    pub previous: Option<Statistics>,
+}
+
+/// Why nothing is trained.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The schema.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The log, or what there is of it as Parquet.
+    #[error(transparent)]
+    Statistics(#[from] StatisticsError),
+    /// The state folder of an edge.
+    #[error(transparent)]
+    Edge(#[from] EdgeLogError),
+    /// A collected store.
+    #[error(transparent)]
+    Collected(#[from] CollectedError),
+    /// What edges logged, written as Parquet.
+    #[error(transparent)]
+    Log(#[from] FeatureLogError),
+    /// No folder for it.
+    #[error("no temporary folder: {0}")]
+    Temporary(std::io::Error),
+    /// A day before, and no schema.
+    #[error(
+        "--previous compares by a schema; make one: \
+         trainer data stats {log} --out s.json && trainer data schema infer s.json --out {beside}"
+    )]
+    NoSchema {
+        /// The log.
+        log: String,
+        /// Where the schema would be found.
+        beside: String,
+    },
+    /// The log is not as it should be.
+    #[error("the log is not what {schema} says it should be, so nothing was trained: {}", .report.first_error())]
+    NotValid {
+        /// The schema.
+        schema: String,
+        /// What is wrong.
+        report: Box<Report>,
+    },
+}
+
+/// The schema that is kept beside a spec: its name with `.schema.toml`.
+pub fn schema_beside(spec: &Path) -> PathBuf {
+    spec.with_extension("schema.toml")
+}
+
+/// Holds a surface's log against its schema: a LOG or DATASET folder, an edge's state folder or a collected store.
+///
+/// # Errors
+/// An anomaly that is an error, or what cannot be read.
+pub fn check(log: &Path, spec: &Path, surface: &str, checks: &Checks) -> Result<(), CheckError> {
+    let beside = schema_beside(spec);
+    let Some(path) = checks.schema.clone().or_else(|| beside.is_file().then(|| beside.clone())) else {
+        return match checks.previous {
+            None => Ok(()),
+            Some(_) => {
+                let [log, beside] = [log, &beside].map(|path| path.display().to_string());
+                Err(CheckError::NoSchema { log, beside })
+            }
+        };
+    };
+    let schema = Schema::read(&path)?;
+    let statistics = statistics_of(log, surface)?;
+    let environment = schema.environments().contains(&TRAINING).then_some(TRAINING);
+    let against = Against { environment, previous: checks.previous.as_ref(), ..Against::default() };
+    let report = validate(&schema, &statistics, &against);
+    match report.has_errors() {
+        false => Ok(()),
+        true => Err(CheckError::NotValid { schema: path.display().to_string(), report: Box::new(report) }),
+    }
+}
+
+fn statistics_of(log: &Path, surface: &str) -> Result<Statistics, CheckError> {
+    let of = |path: PathBuf| Ok(statistics::of(&[path], &Settings::default(), &|_, _| {})?);
+    let edges = match collected::store_at(log) {
+        Some(location) => collected::read_all(&location, surface)?,
+        None if edge_log::is_state(log) => edge_log::read(log, surface)?,
+        None => return of(log.to_owned()),
+    };
+    let folder = tempfile::tempdir().map_err(CheckError::Temporary)?;
+    let mut writer = Writer::create(folder.path(), &edges.log.encoder)?;
+    edges.log.records.into_iter().try_for_each(|record| writer.push(record))?;
+    writer.finish()?;
+    of(folder.path().to_owned())
+}
