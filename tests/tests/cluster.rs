@@ -127,7 +127,7 @@ fn datasets_are_those_of_one_machine() {
 }
 
 #[test]
-fn a_worker_that_is_killed_is_done_without() {
+fn a_dataset_is_built_without_a_worker_that_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_log(folder, 120);
@@ -137,6 +137,16 @@ fn a_worker_that_is_killed_is_done_without() {
     let (here, there) = (dataset(&folder.join("here"), json(&here)), dataset(&folder.join("there"), json(&there)));
     assert_eq!(here.2, there.2);
     assert!(here.0 == there.0 && here.1 == there.1, "rows differ");
+}
+
+#[test]
+fn statistics_are_gathered_without_a_worker_that_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_rows(&folder.join("rows.parquet"), 20);
+    let stats: &[&str] = &["data", "stats", "rows.parquet", "--json"];
+    let here = trainer_ok(folder, stats);
+    assert!(here == with_a_worker_killed(folder, stats), "statistics differ");
 }
 
 /// What a command prints that runs on two workers, one of which dies with a piece of work done and another begun.

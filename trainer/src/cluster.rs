@@ -62,6 +62,16 @@ pub enum ClusterError {
         /// What it says.
         reason: String,
     },
+    /// What was computed cannot be fetched.
+    #[error(
+        "a worker of the cluster at {scheduler} is gone, and with it what it computed: {reason}; run the command again"
+    )]
+    Lost {
+        /// Where its scheduler is.
+        scheduler: Address,
+        /// What went wrong.
+        reason: String,
+    },
     /// A port that is taken or not ours.
     #[error("cannot listen on {listen}: {source}; pass another --listen")]
     Listen {

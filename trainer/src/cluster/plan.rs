@@ -13,11 +13,14 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use datafusion_proto::protobuf::PhysicalPlanNode;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use super::ClusterError;
 use super::session::check;
 use crate::data::engine::Address;
+
+/// How often a query is executed, where the workers that computed its rows die before any is fetched.
+const TRIES: usize = 4;
 
 /// Executes a plan on a cluster.
 #[derive(Debug)]
@@ -72,19 +75,41 @@ impl ExecutionPlan for OnCluster {
     }
 
     fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows = submit(Arc::clone(&self.plan), self.scheduler.clone(), context);
+        let rows = rows(Arc::clone(&self.plan), self.scheduler.clone(), context);
         let rows = futures::stream::once(rows).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.plan.schema(), rows)))
     }
 }
 
-/// Hands a plan over, waits until it is done, and fetches its rows from the workers.
-async fn submit(
+/// A plan's rows; where those that have them are gone before the first is fetched, it is executed again.
+async fn rows(
     plan: Arc<dyn ExecutionPlan>,
     scheduler: Address,
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
-    check(&scheduler).await.map_err(|e| DataFusionError::External(Box::new(e)))?;
+    let schema = plan.schema();
+    let mut tries_left = TRIES;
+    loop {
+        let mut rows = submit(Arc::clone(&plan), scheduler.clone(), &context).await?;
+        tries_left -= 1;
+        match rows.next().await {
+            Some(Err(error)) if tries_left > 0 => tracing::warn!("{error}; executing the query again"),
+            first => {
+                let rows = futures::stream::iter(first).chain(rows);
+                return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)));
+            }
+        }
+    }
+}
+
+/// Hands a plan over and waits until it is done; its rows are fetched from the workers.
+async fn submit(
+    plan: Arc<dyn ExecutionPlan>,
+    scheduler: Address,
+    context: &TaskContext,
+) -> Result<SendableRecordBatchStream> {
+    let external = |error: ClusterError| DataFusionError::External(Box::new(error));
+    check(&scheduler).await.map_err(external)?;
     let schema = plan.schema();
     let config = context.session_config().clone();
     let (settings, codec) = (config.ballista_config(), config.ballista_physical_extension_codec());
@@ -96,9 +121,10 @@ async fn submit(
         context.session_id(),
         config,
     );
-    let failed = move |e: DataFusionError| {
-        DataFusionError::External(Box::new(ClusterError::Query { scheduler: scheduler.clone(), reason: e.to_string() }))
-    };
-    let rows = rows.await.map_err(failed.clone())?;
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.map_err(failed))))
+    let rows = rows.await;
+    let rows =
+        rows.map_err(|e| external(ClusterError::Query { scheduler: scheduler.clone(), reason: e.to_string() }))?;
+    let lost =
+        move |e: DataFusionError| external(ClusterError::Lost { scheduler: scheduler.clone(), reason: e.to_string() });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows.map_err(lost))))
 }

@@ -3,6 +3,7 @@
 //! A table has a row for each task, on as many partitions as there are tasks for workers to share; a function of SQL
 //! reads what a row names and gives what it gathered as bytes, in pieces that a message can carry.
 //! They are merged here in the order of the rows, so that the result has the same bits as without a cluster.
+//! What a worker answered stays with it until it is fetched: where one dies before that, what is missing is asked again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use super::StatisticsError;
 use super::gathering::{Block, Gathering};
 use super::scan::{Scan, Task};
 use super::source::Elsewhere;
+use crate::cluster::ClusterError;
 use crate::data::engine::{Cluster, Engine};
 use crate::data::query::{self, QueryError, Resources};
 
@@ -33,6 +35,8 @@ const SAME_VERSION: &str = "run the same version of trainer on every machine";
 const PIECE: usize = 1 << 20;
 /// Partitions of tasks at most, each of which is work to hand out.
 const PARTITIONS: usize = 1024;
+/// How often tasks are asked for, where workers die that have answers.
+const TRIES: usize = 4;
 
 /// `hearth_statistics(request) -> list<piece>`: what a worker gathers for a task, as bytes.
 pub fn function() -> ScalarUDF {
@@ -83,23 +87,45 @@ pub(super) fn run(
     runtime.map_err(DataFusionError::IoError).map_err(doing)?.block_on(gather(scan, cluster, progress))
 }
 
+/// Asks for what is missing until nothing is, or until workers die time after time.
 async fn gather(
     scan: &mut Scan,
     cluster: &Cluster,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<(), StatisticsError> {
-    let tasks = scan.tasks();
-    if tasks.is_empty() {
-        return Ok(());
+    let mut answers = Answers::new(scan.tasks(), progress);
+    for tries_left in (0..TRIES).rev() {
+        let missing = answers.missing();
+        if missing.is_empty() {
+            break;
+        }
+        match ask(scan, cluster, &missing, &mut answers).await {
+            Err(StatisticsError::Query(QueryError::Cluster(error)))
+                if tries_left > 0 && matches!(*error, ClusterError::Lost { .. }) =>
+            {
+                tracing::warn!("{error}; what is missing is asked for again");
+            }
+            asked => asked?,
+        }
     }
-    progress(0, tasks.len() as u64);
-    let doing = QueryError::doing("cannot gather statistics");
-    let table = table(scan, &tasks).map_err(doing)?;
+    match answers.missing().is_empty() {
+        true => Ok(()),
+        false => Err(doing(DataFusionError::Execution("the cluster left tasks out".into())).into()),
+    }
+}
+
+/// Asks for tasks and takes the answers that come whole.
+async fn ask(
+    scan: &mut Scan,
+    cluster: &Cluster,
+    tasks: &[u32],
+    answers: &mut Answers<'_>,
+) -> Result<(), StatisticsError> {
+    let table = table(scan, &answers.tasks, tasks).map_err(doing)?;
     let session = query::session(&Resources { engine: Engine::Ballista(cluster.clone()), ..Resources::default() })?;
     session.register_table("tasks", Arc::new(table)).map_err(doing)?;
     let pieces = session.sql(&format!("SELECT task, unnest({FUNCTION}(request)) AS piece FROM tasks")).await;
     let mut pieces = pieces.map_err(doing)?.execute_stream().await.map_err(doing)?;
-    let mut answers = Answers { tasks: &tasks, next: 0, waiting: BTreeMap::new(), progress };
     let mut current: Option<(u32, Vec<u8>)> = None;
     while let Some(batch) = pieces.next().await {
         let batch = batch.map_err(doing)?;
@@ -112,23 +138,21 @@ async fn gather(
             }
         }
     }
-    answers.add(scan, current)?;
-    match answers.next == tasks.len() {
-        true => Ok(()),
-        false => Err(doing(DataFusionError::Execution("the cluster left tasks out".into())).into()),
-    }
+    answers.add(scan, current)
+}
+
+fn doing(error: DataFusionError) -> QueryError {
+    QueryError::doing("cannot gather statistics")(error)
 }
 
 /// A row a task, in partitions that workers can share.
-fn table(scan: &Scan, tasks: &[Task]) -> Result<MemTable, DataFusionError> {
-    let size = tasks.len().div_ceil(PARTITIONS);
+fn table(scan: &Scan, all: &[Task], tasks: &[u32]) -> Result<MemTable, DataFusionError> {
     let mut partitions = Vec::new();
-    for (at, tasks) in tasks.chunks(size).enumerate() {
-        let places: UInt32Array = (0..tasks.len()).map(|i| Some((at * size + i) as u32)).collect();
-        let requests = tasks.iter().map(|task| request(scan, *task)).collect::<Result<Vec<_>, _>>()?;
+    for tasks in tasks.chunks(tasks.len().div_ceil(PARTITIONS)) {
+        let requests = tasks.iter().map(|&task| request(scan, all[task as usize])).collect::<Result<Vec<_>, _>>()?;
         let requests: BinaryArray = requests.iter().map(|bytes| Some(bytes.as_slice())).collect();
         partitions.push(vec![RecordBatch::try_from_iter_with_nullable([
-            ("task", Arc::new(places) as ArrayRef, false),
+            ("task", Arc::new(UInt32Array::from(tasks.to_vec())) as ArrayRef, false),
             ("request", Arc::new(requests) as ArrayRef, false),
         ])?]);
     }
@@ -137,23 +161,32 @@ fn table(scan: &Scan, tasks: &[Task]) -> Result<MemTable, DataFusionError> {
 
 /// Merges answers in the order of their tasks; those that come early wait.
 struct Answers<'a> {
-    tasks: &'a [Task],
-    next: usize,
+    tasks: Vec<Task>,
+    next: u32,
     waiting: BTreeMap<u32, Vec<u8>>,
     progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
-impl Answers<'_> {
+impl<'a> Answers<'a> {
+    fn new(tasks: Vec<Task>, progress: &'a (dyn Fn(u64, u64) + Sync)) -> Answers<'a> {
+        progress(0, tasks.len() as u64);
+        Answers { tasks, next: 0, waiting: BTreeMap::new(), progress }
+    }
+
+    /// Tasks without an answer, by their places.
+    fn missing(&self) -> Vec<u32> {
+        (self.next..self.tasks.len() as u32).filter(|task| !self.waiting.contains_key(task)).collect()
+    }
+
     fn add(&mut self, scan: &mut Scan, answer: Option<(u32, Vec<u8>)>) -> Result<(), StatisticsError> {
         self.waiting.extend(answer);
-        while let Some(bytes) = self.waiting.remove(&(self.next as u32)) {
-            let doing = QueryError::doing("cannot read what a worker gathered");
+        while let Some(bytes) = self.waiting.remove(&self.next) {
             let gathering: Gathering = codec::decode(&bytes, "statistics of a worker")
                 .map_err(|e| doing(DataFusionError::Execution(format!("{e}; {SAME_VERSION}"))))?;
-            let task = self.tasks.get(self.next).ok_or_else(|| doing(other_types()))?;
+            let task = self.tasks.get(self.next as usize).ok_or_else(|| doing(other_types()))?;
             scan.merge(*task, gathering)?;
             self.next += 1;
-            (self.progress)(self.next as u64, self.tasks.len() as u64);
+            (self.progress)(u64::from(self.next), self.tasks.len() as u64);
         }
         Ok(())
     }
