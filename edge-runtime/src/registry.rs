@@ -22,6 +22,8 @@ use crate::bundle::{Bundle, BundleError, MAX_MANIFEST, Manifest, ROLES, Role, ch
 use crate::channel::{Channel, ChannelError};
 use crate::sign::{self, DocumentType, SignatureError, Trusted};
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod bucket;
 #[cfg(target_arch = "wasm32")]
 mod fetched;
 #[cfg(not(target_arch = "wasm32"))]

@@ -17,6 +17,7 @@ use crate::runtime::{AnswerError, Runtime};
 use crate::spool::{self, Piece, Position, SpoolError};
 use crate::store::{StoreError, Upload};
 
+pub mod batch;
 mod client;
 
 use client::{Client, Refusal};
@@ -165,7 +166,7 @@ impl Uploader {
         let started = Instant::now();
         let size = piece.segment.len() as u64;
         let batch = name(&piece);
-        let body = compress(&piece.segment)
+        let body = batch::encode(&piece.segment)
             .map_err(|source| Failure::Here(SpoolError::Io { path: self.runtime.spool_folder(), source }.into()))?;
         let sent = body.len() as u64;
         let token = client::token(&self.settings.token).map_err(Failure::Here)?;
@@ -254,14 +255,6 @@ fn there(problem: String) -> Failure {
 /// A batch's name: its segment, and its first and last byte there.
 fn name(piece: &Piece) -> String {
     format!("{:08}-{:010}-{:010}", piece.from.segment, piece.from.offset, piece.to.offset)
-}
-
-/// The same bytes for the same piece.
-fn compress(segment: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = zstd::stream::Encoder::new(Vec::new(), 3)?;
-    encoder.include_checksum(true)?;
-    std::io::Write::write_all(&mut encoder, segment)?;
-    encoder.finish()
 }
 
 /// A random time of at most `FIRST_WAIT * 2^(failures - 1)`, and no less than was asked for.

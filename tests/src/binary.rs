@@ -17,13 +17,26 @@ pub fn path(name: &str) -> PathBuf {
 
 /// Runs the trainer in a folder.
 pub fn trainer(folder: &std::path::Path, arguments: &[&str]) -> Output {
-    Command::new(path("trainer")).current_dir(folder).args(arguments).output().expect("the trainer starts")
+    trainer_with(folder, arguments, &[])
+}
+
+/// [`trainer`] with variables of its environment.
+pub fn trainer_with(folder: &std::path::Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut trainer = Command::new(path("trainer"));
+    trainer.current_dir(folder).args(arguments).envs(environment.iter().copied());
+    trainer.output().expect("the trainer starts")
 }
 
 /// Runs the trainer, which must succeed, and gives its standard output.
 #[track_caller]
 pub fn trainer_ok(folder: &std::path::Path, arguments: &[&str]) -> String {
-    let output = trainer(folder, arguments);
+    trainer_ok_with(folder, arguments, &[])
+}
+
+/// [`trainer_ok`] with variables of its environment.
+#[track_caller]
+pub fn trainer_ok_with(folder: &std::path::Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let output = trainer_with(folder, arguments, environment);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "trainer {}: {error}", arguments.join(" "));
     String::from_utf8(output.stdout).expect("the trainer prints UTF-8")

@@ -43,10 +43,24 @@ impl Collector {
     /// # Panics
     /// It does not start.
     pub fn start(folder: &Path, address: &str) -> Collector {
+        Collector::start_over(folder, address, ["store", "registry"], &[])
+    }
+
+    /// [`Collector::start`] with a store and a registry that are elsewhere, and variables of its environment.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start_over(
+        folder: &Path,
+        address: &str,
+        [store, registry]: [&str; 2],
+        environment: &[(&str, &str)],
+    ) -> Collector {
         let mut process = Command::new(crate::binary::path("trainer"))
             .current_dir(folder)
-            .args(["serve", "--store", "store", "--tokens", "tokens", "--registry", "registry"])
+            .args(["serve", "--store", store, "--tokens", "tokens", "--registry", registry])
             .args(["--trust", "keys/root.json", "--listen", address, "--compact-ms", "20"])
+            .envs(environment.iter().copied())
             .env("RUST_LOG", std::env::var("HEARTH_COLLECTOR_LOG").unwrap_or_else(|_| "off".into()))
             .stdout(Stdio::piped())
             .spawn()

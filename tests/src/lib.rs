@@ -1,6 +1,7 @@
 //! Shared by the tests that no single crate can hold: a spec that uses everything, generated requests, a published world, a running edge.
 
 pub mod binary;
+pub mod bucket;
 pub mod cases;
 pub mod client;
 pub mod cluster;

@@ -18,7 +18,6 @@ use serde::Serialize;
 use crate::data::warehouse::{Log, Objects, ObjectsError, State, WarehouseError};
 
 pub mod accept;
-pub mod batch;
 mod bundles;
 pub mod check;
 mod compact;

@@ -11,7 +11,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use shared_features::digest::Digest;
 
-use super::{Audit, DOCUMENT, RegistryError, Release, blob_path, channel_path};
+use super::{Audit, DOCUMENT, RegistryError, Release, blob_path, bucket, channel_path};
 use crate::bundle::{Bundle, ROLES};
 use crate::channel::{Channel, is_name};
 use crate::sign::{self, DocumentType, Trusted};
@@ -35,11 +35,7 @@ impl Registry {
         let (store, base): (Arc<dyn ObjectStore>, Path) = match url {
             None => (Arc::new(local(FilePath::new(location)).map_err(&refuse)?), Path::default()),
             Some(("file", path)) => (Arc::new(local(FilePath::new(path)).map_err(&refuse)?), Path::default()),
-            Some(_) => {
-                let url = location.parse().map_err(|e| refuse(format!("{e}")))?;
-                let (store, base) = object_store::parse_url(&url).map_err(|e| refuse(e.to_string()))?;
-                (Arc::from(store), base)
-            }
+            Some(_) => bucket::open(location).map_err(refuse)?,
         };
         Ok(Registry { store, base, name: location.to_owned() })
     }

@@ -14,6 +14,7 @@ use edge_runtime::registry::{Audit, Release};
 use edge_runtime::sampling::Sampling;
 use edge_runtime::sign::{self, DocumentType};
 use edge_runtime::spool::{self, Entry, Spool};
+use edge_runtime::upload::batch;
 use hearth_tests::cases::{self, Case};
 use hearth_tests::world;
 use serde_json::json;
@@ -126,7 +127,9 @@ fn main() {
     corpus.put("profile", &profile::of(&values, &training).to_bytes());
     corpus.put("profile", &Profile::unknown(&encoder).to_bytes());
     let folder = tempfile::tempdir().expect("a temporary folder");
-    corpus.put("spool", &segment(folder.path()));
+    let segment = segment(folder.path());
+    corpus.put("spool", &segment);
+    corpus.put("batch", &batch::encode(&segment).expect("a segment is compressed"));
     documents(&corpus, folder.path(), small);
     corpus.put("engine", &guest(""));
     corpus.put("engine", &guest(r#"(table 2 funcref) (elem (i32.const 0) 0 1) (global i64 (i64.const 7))"#));

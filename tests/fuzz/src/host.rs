@@ -1,4 +1,4 @@
-//! What the host reads: manifests, signed documents, engine files, profiles, spools; and whether host and guest agree.
+//! What the host reads: manifests, signed documents, engine files, profiles, spools, batches; and whether host and guest agree.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,8 +13,10 @@ use edge_runtime::keys::{Role, Root};
 use edge_runtime::profile::Profile;
 use edge_runtime::registry::{Audit, Release};
 use edge_runtime::sign::{self, DocumentType};
+use edge_runtime::upload::batch;
 use serde::{Serialize, de::DeserializeOwned};
 use shared_features::codec;
+use shared_features::digest::Digest;
 use shared_features::encoder::Values;
 use shared_features::floats::Floats;
 use shared_features::wire::{Call, Load, Op, Reply};
@@ -94,6 +96,16 @@ pub fn spool(data: &[u8]) {
     let whole = edge_runtime::spool::read_segment(Path::new("segment"), &data[..end as usize])
         .expect("up to the last whole entry");
     assert_eq!((whole.0.len(), whole.1), (entries.len(), end), "a torn end changes nothing before it");
+}
+
+/// A batch as a collector reads it.
+pub fn batch(data: &[u8]) {
+    const LIMIT: usize = 1 << 20;
+    let Ok(read) = batch::decode(data, LIMIT) else { return };
+    let segment = edge_runtime::spool::segment_of(&read.entries);
+    let written = batch::encode(&segment).expect("there is memory");
+    let again = batch::decode(&written, segment.len()).expect("what was read is a batch");
+    assert_eq!((again.digest, again.entries.len()), (Digest::of(&segment), read.entries.len()));
 }
 
 /// The kept bundle in a sandbox and natively: equal bytes, or equal errors. The first byte is the op, as in [`super::guest::message`].

@@ -13,7 +13,7 @@ pub mod host;
 pub type Target = fn(&[u8]);
 
 /// Every target by name, with what it does.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("encoder", guest::encoder),
     ("policy", guest::policy),
     ("tables", guest::tables),
@@ -27,5 +27,6 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("engine", host::engine),
     ("profile", host::profile),
     ("spool", host::spool),
+    ("batch", host::batch),
     ("parity", host::parity),
 ];

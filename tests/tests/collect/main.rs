@@ -11,6 +11,7 @@ use edge_runtime::host::Limits;
 use edge_runtime::runtime::{Keep, Runtime, Settings as EdgeSettings};
 use edge_runtime::sampling::{Sampling, WHOLE};
 use edge_runtime::spool::{self, Entry};
+use edge_runtime::upload;
 use hearth_tests::binary;
 use hearth_tests::client::{Acknowledged, client, now_ms};
 use hearth_tests::collector::{Collector as Process, TOKEN, free_address, tokens};
@@ -28,6 +29,7 @@ use tokio::sync::Mutex;
 use trainer::collect::{AcceptError, Accepted, Collector, Round, Settings, Status};
 use trainer::data::warehouse::{Day, Objects, Warehouse};
 
+mod bucket;
 mod forgotten;
 mod losses;
 mod raw;
@@ -197,7 +199,7 @@ async fn logged(folder: &Path, requests: u64) -> Vec<Entry> {
 
 /// A batch as an edge sends it.
 fn batch<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<u8> {
-    zstd::encode_all(&spool::segment_of(entries)[..], 3).unwrap()
+    upload::batch::encode(&spool::segment_of(entries)).unwrap()
 }
 
 async fn collector(

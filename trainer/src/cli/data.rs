@@ -2,10 +2,13 @@
 //!
 //! To add a command, write its file in `cli/data/` and register it below.
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
 use clap::Args;
 
 use super::{Run, commands};
+use crate::data::collected;
 use crate::data::engine::Engine;
 
 mod build;
@@ -48,4 +51,15 @@ struct Where {
     /// `trainer scheduler` and `trainer worker` make a cluster; docs/scale.md says more.
     #[arg(long, value_name = "ENGINE", default_value = "local")]
     engine: Engine,
+}
+
+impl Where {
+    /// The engine, if it can read the data.
+    fn engine(self, data: &[PathBuf]) -> Result<Engine> {
+        let url = data.iter().find_map(|path| collected::url(path));
+        match url.filter(|_| self.engine != Engine::Here) {
+            Some(url) => bail!("workers read folders, not {url}: mount it on all of them and pass the path"),
+            None => Ok(self.engine),
+        }
+    }
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use super::evaluate::print_evaluation;
 use super::publish::TargetArgs;
 use super::terminal::say;
+use super::train::with_anomalies;
 use super::{Run, terminal};
 use crate::release::whole;
 
@@ -44,7 +45,7 @@ impl Run for RunAll {
         let work = self.work.as_deref().unwrap_or(temporary.path());
         let replaying = terminal::progress("replaying");
         let training = terminal::progress("training");
-        let (report, published) = whole::run_once(
+        let whole = whole::run_once(
             &self.data,
             &self.spec,
             self.seed,
@@ -52,9 +53,10 @@ impl Run for RunAll {
             &self.target.open()?,
             &terminal::moves(&replaying),
             &terminal::moves(&training),
-        )?;
+        );
         replaying.finish_and_clear();
         training.finish_and_clear();
+        let (report, published) = with_anomalies(whole)?;
         if self.json {
             terminal::print_json(&published)?;
         } else {

@@ -55,17 +55,21 @@ impl Run for Train {
         let bar = terminal::progress("training");
         let trained = train::train(&self.log, &self.spec, &settings, &checks, &self.out, &terminal::moves(&bar));
         bar.finish_and_clear();
-        if let Some(CheckError::NotValid { report, .. }) = trained.as_ref().err().and_then(anyhow::Error::downcast_ref)
-        {
-            validate::print(report);
-        }
-        let report = trained?;
+        let report = with_anomalies(trained)?;
         if self.json {
             return terminal::print_json(&report);
         }
         print_report(&report, &self.out);
         Ok(())
     }
+}
+
+/// What was trained; where the log is not as it should be, everything that is wrong is printed, not only the first.
+pub(super) fn with_anomalies<T>(trained: Result<T>) -> Result<T> {
+    if let Some(CheckError::NotValid { report, .. }) = trained.as_ref().err().and_then(anyhow::Error::downcast_ref) {
+        validate::print(report);
+    }
+    trained
 }
 
 /// A report as people read it, and what to do with its run.

@@ -1,10 +1,10 @@
 //! Taking a batch: it is durable in the store when the edge hears of it, and there once.
 
 use bytes::Bytes;
+use edge_runtime::upload::batch::{self, BatchError};
 use shared_features::digest::Digest;
 
 use super::Collector;
-use super::batch::{self, BatchError};
 use crate::data::warehouse::ObjectsError;
 
 /// What became of a batch.

@@ -10,12 +10,12 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use edge_runtime::spool;
+use edge_runtime::upload::batch::{self, Batch};
 use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
 use shared_features::event::{Event, ImpressionEvent, InteractionEvent, RequestEvent};
 use shared_features::feature_log::Record;
 
-use super::batch::{self, Batch};
 use super::bundles::Found;
 use super::check;
 use super::files::Files;

@@ -14,11 +14,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use edge_runtime::server::Problem;
 use edge_runtime::server::body::{self, BodyError};
+use edge_runtime::upload::batch::BatchError;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Notify, Semaphore};
 
 use super::accept::{AcceptError, Accepted};
-use super::batch::BatchError;
 use super::tokens::Tokens;
 use super::{Collector, Round};
 

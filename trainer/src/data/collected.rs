@@ -95,8 +95,12 @@ pub async fn newest_tables(store: &Warehouse, surface: &str) -> Result<Option<Ve
 
 /// The location of a collected store, where this is one: a folder with commits, or a URL.
 pub fn store_at(log: &Path) -> Option<String> {
-    let text = log.to_str()?;
-    (text.contains("://") || Warehouse::is_store(log)).then(|| text.to_owned())
+    url(log).or_else(|| log.to_str().filter(|_| Warehouse::is_store(log))).map(str::to_owned)
+}
+
+/// A path as a URL, where it is one.
+pub fn url(path: &Path) -> Option<&str> {
+    path.to_str().filter(|text| text.contains("://"))
 }
 
 /// [`read`] of all days, for those who do not wait for other things.
@@ -151,18 +155,39 @@ pub fn copy(location: &str, folder: &Path, files: &[String]) -> Result<Vec<PathB
 /// # Errors
 /// A store that cannot be read.
 pub fn rows_below(path: &Path) -> Result<Option<Vec<PathBuf>>, CollectedError> {
-    let is_rows =
-        |store: &Path| path.strip_prefix(store).is_ok_and(|p| p.as_os_str().is_empty() || p.starts_with("rows"));
+    let is_rows = |store: &Path| path.strip_prefix(store).is_ok_and(|p| p.as_os_str().is_empty() || p.starts_with(ROWS));
     let Some(store) = path.ancestors().find(|store| Warehouse::is_store(store) && is_rows(store)) else {
         return Ok(None);
     };
     let location = if store.as_os_str().is_empty() { Path::new(".") } else { store };
     let below = path.strip_prefix(store).unwrap_or(Path::new(""));
-    let files = files(&location.to_string_lossy())?.into_iter();
+    let rows = rows_of(&location.to_string_lossy(), below)?;
+    Ok(Some(rows.into_iter().map(|path| store.join(path)).collect()))
+}
+
+/// [`rows_below`] of a store with a URL, copied into a folder.
+///
+/// # Errors
+/// A store that cannot be read, or a folder that cannot be written.
+pub fn copy_rows_below(url: &str, folder: &Path) -> Result<Vec<PathBuf>, CollectedError> {
+    let url = url.trim_end_matches('/');
+    let is_rows = |below: &str| below.split('/').next() == Some(ROWS);
+    let (store, below) = (url.rmatch_indices('/').map(|(at, _)| (&url[..at], &url[at + 1..])))
+        .find(|(_, below)| is_rows(below))
+        .unwrap_or((url, ""));
+    copy(store, folder, &rows_of(store, Path::new(below))?)
+}
+
+/// The place of rows in a store.
+const ROWS: &str = "rows";
+
+/// Files of rows below a place in a store, in the order of their names, which is that of their days.
+fn rows_of(location: &str, below: &Path) -> Result<Vec<String>, CollectedError> {
+    let files = files(location)?.into_iter();
     let rows = files.filter(|(kind, path)| *kind == Kind::Rows && Path::new(path).starts_with(below));
-    let mut rows: Vec<PathBuf> = rows.map(|(_, path)| store.join(path)).collect();
+    let mut rows: Vec<String> = rows.map(|(_, path)| path).collect();
     rows.sort();
-    Ok(Some(rows))
+    Ok(rows)
 }
 
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CollectedError>>) -> Result<T, CollectedError> {

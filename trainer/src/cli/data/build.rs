@@ -60,9 +60,9 @@ impl Bounds {
 impl Run for Build {
     fn run(self) -> Result<()> {
         let spec = TrainerSpec::read(&self.spec)?;
+        let resources = Resources { engine: self.place.engine(&self.logs)?, ..self.bounds.resources() };
         let input = Input::folders(&self.logs, spec.features.surface())?;
         let bar = terminal::spinner("joining the log with its events");
-        let resources = Resources { engine: self.place.engine, ..self.bounds.resources() };
         let report = build::build(&input, &spec.features, &resources, &self.out)?;
         bar.finish_and_clear();
         if self.json {

@@ -16,11 +16,13 @@ use crate::data::statistics::{self, Content, FeatureStatistics, Settings, SliceS
   trainer data stats log --slice surface --out today.json
   trainer data stats trips.csv
   trainer data stats store/rows/podcasts/2026-01-05
+  trainer data stats s3://bucket/store/rows/podcasts
   trainer data stats today.json --json
   trainer data stats /shared/log --engine ballista://127.0.0.1:50050 --out today.json
 
 DATA is CSV, Parquet, a folder of either, or a LOG folder, whose features are its `value.` columns;
-of a collector's store it is all rows, or those of a surface or a day, as of its last commit.
+of a collector's store it is all rows, or those of a surface or a day, as of its last commit;
+of a store with a URL they are copied to the folder for temporary files first.
 CSV is read as TFDV reads it: an empty cell is missing, floats have 32 bits.
 Counts are exact; `~` marks a distinct count that is estimated, with a standard error of 0.81 %.
 Quantiles of more than 8,192 different numbers are from a sketch, which states by how much a rank may be wrong.")]
@@ -53,7 +55,8 @@ pub(super) struct Slices {
 
 impl Run for Stats {
     fn run(self) -> Result<()> {
-        let settings = Settings { slices: self.slices.slices, features: self.features, engine: self.place.engine };
+        let engine = self.place.engine(&self.data)?;
+        let settings = Settings { slices: self.slices.slices, features: self.features, engine };
         let statistics = read(&self.data, &settings)?;
         if let Some(out) = &self.out {
             statistics.write(out)?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::ArrayRef;
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 use super::csv_file::CsvFile;
 use super::parquet_file::ParquetFile;
@@ -23,6 +24,8 @@ pub(super) struct Source {
     /// What is missing beside null.
     pub(super) missing: MissingMeans,
     files: Files,
+    /// Where files of stores with URLs were copied to, as long as they are read.
+    _copies: Vec<TempDir>,
 }
 
 /// A column of some of the files.
@@ -75,23 +78,31 @@ pub(super) type Batch = (usize, Vec<Option<ArrayRef>>);
 impl Source {
     /// Looks into files, or into all files in folders.
     pub(super) fn open(paths: &[PathBuf]) -> Result<Source, StatisticsError> {
-        let mut files = Vec::new();
+        let (mut files, mut copies) = (Vec::new(), Vec::new());
         for path in paths {
             let before = files.len();
-            match collected::rows_below(path)? {
-                Some(rows) => files.extend(rows),
-                None => find(path, &mut files)?,
+            if let Some(url) = collected::url(path) {
+                let folder = tempfile::tempdir().map_err(|source| StatisticsError::Io { path: path.clone(), source })?;
+                files.extend(collected::copy_rows_below(url, folder.path())?);
+                copies.push(folder);
+            } else if let Some(rows) = collected::rows_below(path)? {
+                files.extend(rows);
+            } else {
+                find(path, &mut files)?;
             }
             if files.len() == before {
                 return Err(StatisticsError::Empty { path: path.clone() });
             }
         }
         let is_csv = |path: &PathBuf| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
-        match (files.iter().find(|p| is_csv(p)), files.iter().find(|p| !is_csv(p))) {
-            (Some(csv), Some(parquet)) => Err(StatisticsError::Mixed { csv: csv.clone(), parquet: parquet.clone() }),
-            (Some(_), None) => Source::csv(&files),
-            (None, _) => Source::parquet(&files),
-        }
+        let source = match (files.iter().find(|p| is_csv(p)), files.iter().find(|p| !is_csv(p))) {
+            (Some(csv), Some(parquet)) => {
+                return Err(StatisticsError::Mixed { csv: csv.clone(), parquet: parquet.clone() });
+            }
+            (Some(_), None) => Source::csv(&files)?,
+            (None, _) => Source::parquet(&files)?,
+        };
+        Ok(Source { _copies: copies, ..source })
     }
 
     /// The parts, in the order of the rows.
@@ -154,7 +165,13 @@ impl Source {
                 column.of = Type::Bytes;
             }
         }
-        Ok(Source { columns, unread: Vec::new(), missing: MissingMeans::default(), files: Files::Csv(files) })
+        Ok(Source {
+            columns,
+            unread: Vec::new(),
+            missing: MissingMeans::default(),
+            files: Files::Csv(files),
+            _copies: Vec::new(),
+        })
     }
 
     fn parquet(paths: &[PathBuf]) -> Result<Source, StatisticsError> {
@@ -193,7 +210,7 @@ impl Source {
             }
         }
         let missing = MissingMeans { nan: logs, empty_list: logs };
-        Ok(Source { columns, unread, missing, files: Files::Parquet(files) })
+        Ok(Source { columns, unread, missing, files: Files::Parquet(files), _copies: Vec::new() })
     }
 }
 

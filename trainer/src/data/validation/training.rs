@@ -6,8 +6,8 @@ use super::{Against, Report, validate};
 use crate::data::collected::{self, CollectedError};
 use crate::data::edge_log::{self, EdgeLogError};
 use crate::data::feature_log::{FeatureLogError, Writer};
-use crate::data::schema::{Schema, SchemaError};
-use crate::data::statistics::{self, Settings, Statistics, StatisticsError};
+use crate::data::schema::{Feature, FloatDomain, Presence, Schema, SchemaError};
+use crate::data::statistics::{self, FeatureStatistics, Settings, Statistics, StatisticsError};
 
 /// The environment of a schema that logs for training are held against.
 const TRAINING: &str = "TRAINING";
@@ -15,7 +15,8 @@ const TRAINING: &str = "TRAINING";
 /// What a log is held against before it is trained on.
 #[derive(Clone, Debug, Default)]
 pub struct Checks {
-    /// The schema; the one beside the spec where absent, and none where that is not there either.
+    /// The schema; the one beside the spec where absent. Where that is not there either, each feature must have a value
+    /// in some row, and none may be infinite.
     pub schema: Option<PathBuf>,
     /// The day before.
     pub previous: Option<Statistics>,
@@ -44,21 +45,16 @@ pub enum CheckError {
     #[error("no temporary folder: {0}")]
     Temporary(std::io::Error),
     /// A day before, and no schema.
-    #[error(
-        "--previous compares by a schema; make one: \
-         trainer data stats {log} --out s.json && trainer data schema infer s.json --out {beside}"
-    )]
+    #[error("--previous compares by a schema; make one: {make}")]
     NoSchema {
-        /// The log.
-        log: String,
-        /// Where the schema would be found.
-        beside: String,
+        /// The commands that make one.
+        make: String,
     },
     /// The log is not as it should be.
-    #[error("the log is not what {schema} says it should be, so nothing was trained: {}", .report.first_error())]
+    #[error("the log is not what {rule} says it should be, so nothing was trained: {}", .report.first_error())]
     NotValid {
-        /// The schema.
-        schema: String,
+        /// The schema's file, or what is asked of every log.
+        rule: String,
         /// What is wrong.
         report: Box<Report>,
     },
@@ -69,30 +65,51 @@ pub fn schema_beside(spec: &Path) -> PathBuf {
     spec.with_extension("schema.toml")
 }
 
-/// Holds a surface's log against its schema: a LOG or DATASET folder, an edge's state folder or a collected store.
+/// Holds a surface's log against its schema, or against what is asked of every log: a LOG or DATASET folder, an edge's
+/// state folder or a collected store.
 ///
 /// # Errors
 /// An anomaly that is an error, or what cannot be read.
 pub fn check(log: &Path, spec: &Path, surface: &str, checks: &Checks) -> Result<(), CheckError> {
     let beside = schema_beside(spec);
-    let Some(path) = checks.schema.clone().or_else(|| beside.is_file().then(|| beside.clone())) else {
-        return match checks.previous {
-            None => Ok(()),
-            Some(_) => {
-                let [log, beside] = [log, &beside].map(|path| path.display().to_string());
-                Err(CheckError::NoSchema { log, beside })
-            }
-        };
-    };
-    let schema = Schema::read(&path)?;
+    let path = checks.schema.clone().or_else(|| beside.is_file().then(|| beside.clone()));
+    if path.is_none() && checks.previous.is_some() {
+        return Err(CheckError::NoSchema { make: make_schema(log, &beside) });
+    }
+    let kept = path.as_deref().map(Schema::read).transpose()?;
     let statistics = statistics_of(log, surface)?;
+    let schema = kept.unwrap_or_else(|| of_every_log(&statistics));
     let environment = schema.environments().contains(&TRAINING).then_some(TRAINING);
     let against = Against { environment, previous: checks.previous.as_ref(), ..Against::default() };
     let report = validate(&schema, &statistics, &against);
-    match report.has_errors() {
-        false => Ok(()),
-        true => Err(CheckError::NotValid { schema: path.display().to_string(), report: Box::new(report) }),
+    if !report.has_errors() {
+        return Ok(());
     }
+    let rule = match path {
+        Some(path) => path.display().to_string(),
+        None => format!(
+            "the rule for logs without a schema (each feature has a value in some row; where one may have none: {})",
+            make_schema(log, &beside)
+        ),
+    };
+    Err(CheckError::NotValid { rule, report: Box::new(report) })
+}
+
+/// The commands that make a schema of a log.
+fn make_schema(log: &Path, schema: &Path) -> String {
+    let [log, schema] = [log, schema].map(Path::display);
+    format!("trainer data stats {log} --out s.json && trainer data schema infer s.json --out {schema}")
+}
+
+/// What holds where nobody has said more: a feature without a value in any row is one that edges do not get.
+fn of_every_log(statistics: &Statistics) -> Schema {
+    let feature = |of: &FeatureStatistics| Feature {
+        presence: Some(Presence { min_count: Some(1), min_fraction: None }),
+        float_domain: Some(FloatDomain { disallow_inf: true, ..FloatDomain::default() }),
+        ..Feature::new(of.of)
+    };
+    let features = statistics.whole().into_iter().flat_map(|whole| &whole.features);
+    Schema { features: features.map(|of| (of.name.clone(), feature(of))).collect(), ..Schema::default() }
 }
 
 fn statistics_of(log: &Path, surface: &str) -> Result<Statistics, CheckError> {

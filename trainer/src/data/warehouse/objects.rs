@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use edge_runtime::registry::bucket;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -96,11 +97,7 @@ impl Objects {
                 let local = LocalFileSystem::new_with_prefix(folder).map_err(|e| refuse(e.to_string()))?;
                 (Arc::new(local), Path::default())
             }
-            None => {
-                let url = location.parse().map_err(|e| refuse(format!("{e}")))?;
-                let (store, base) = object_store::parse_url(&url).map_err(|e| refuse(e.to_string()))?;
-                (Arc::from(store), base)
-            }
+            None => bucket::open(location).map_err(refuse)?,
         };
         let folder = folder.map(PathBuf::from);
         Ok(Objects { store, base, folder, name: location.to_owned(), patience: PATIENCE })

@@ -1,10 +1,11 @@
-//! Batches as edges send them: a segment of a spool, compressed with zstd.
+//! Batches as edges send them and collectors read them: a segment of a spool, compressed with zstd.
 
 use std::io::Read;
 use std::path::Path;
 
-use edge_runtime::spool::{self, Entry};
 use shared_features::digest::Digest;
+
+use crate::spool::{self, Entry};
 
 /// What a decoder may need for its window, as a power of two; edges need 2 MiB.
 const WINDOW_LOG: u32 = 24;
@@ -39,6 +40,17 @@ pub enum BatchError {
 /// Whether an edge or a batch may have this name: letters, digits and `-`.
 pub fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// A segment as it is sent: the same bytes for the same segment.
+///
+/// # Errors
+/// No memory.
+pub fn encode(segment: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), 3)?;
+    encoder.include_checksum(true)?;
+    std::io::Write::write_all(&mut encoder, segment)?;
+    encoder.finish()
 }
 
 /// Reads a batch whose segment has at most `limit` bytes.
