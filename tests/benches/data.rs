@@ -21,6 +21,7 @@ use trainer::data::replay::{Subject, Summary, replay};
 use trainer::data::schema::infer;
 use trainer::data::shard::Shard;
 use trainer::data::statistics::{self, Settings, Statistics};
+use trainer::data::import::{self, Format};
 use trainer::data::store::Data;
 use trainer::data::validation::{Against, validate};
 use trainer::spec::TrainerSpec;
@@ -30,23 +31,24 @@ const ONE_CORE: &str = "HEARTH_BENCH_ONE_CORE";
 
 fn main() {
     if let Some(folder) = std::env::var_os(ONE_CORE) {
-        return println!("{}", replay_of(Path::new(&folder)).1);
+        return println!("{}", replay_of(Path::new(&folder), &spec()).1);
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let rows = number("HEARTH_BENCH_ROWS", 10_000_000);
     let file = folder.path().join("rows.parquet");
     load::rows(&file, rows);
     println!("{rows} rows x 40 features, {} MB of Parquet", size(&file) / 1_000_000);
-    let read = seconds(|| read(&file));
-    let (statistics, stats) = timed(|| of(&file));
+    let (read, read_peak) = peak(|| seconds(|| read(&file)));
+    let ((statistics, stats), peak) = peak(|| timed(|| of(&file)));
     let schema = infer(statistics.whole().expect("all rows are a slice"));
     let against = Against { previous: Some(&statistics), ..Against::default() };
     let validated = seconds(|| assert!(!validate(&schema, &statistics, &against).has_errors()));
-    println!("  reading alone   {read:8.2} s");
-    println!("  stats           {stats:8.2} s  {:.2} times reading", stats / read);
+    println!("  reading alone   {read:8.2} s{read_peak}");
+    println!("  stats           {stats:8.2} s{peak}  {:.2} times reading", stats / read);
     println!("  validate        {validated:8.4} s");
     peer(folder.path());
     replay_and_build(folder.path());
+    checkins(folder.path());
 }
 
 /// TFDV beside Hearth, on one file that TFDV can do.
@@ -99,16 +101,8 @@ fn replay_and_build(folder: &Path) {
     let data = folder.join("data");
     load::events(&data, &folder.join("world"));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let (summary, took) = replay_of(&data);
-    let rate = summary.rows as f64 / took;
-    println!(
-        "replay, {cores} cores: {} rows x {} features in {took:.2} s, {rate:.0} rows a second, {:.0} a core; \
-        {:.0} interactions a second",
-        summary.rows,
-        spec().unfitted.features.len(),
-        rate / cores as f64,
-        summary.interactions as f64 / took
-    );
+    let (summary, took) = replay_of(&data, &spec());
+    print_replay("replay", &summary, took, &spec());
     let this = std::env::current_exe().expect("this process has a file");
     let alone = Command::new("taskset").args(["--cpu-list", "0"]).arg(this).env(ONE_CORE, &data).output();
     let alone = alone.ok().and_then(|o| String::from_utf8(o.stdout).ok()?.trim().parse::<f64>().ok());
@@ -134,20 +128,45 @@ fn replay_and_build(folder: &Path) {
     );
 }
 
+/// Replay of real check-ins, where a folder has them.
+fn checkins(folder: &Path) {
+    let Some(data) = std::env::var_os("HEARTH_DATA").map(|data| Path::new(&data).join("foursquare-nyc")) else {
+        return println!("skipped: check-ins; set HEARTH_DATA to a folder of data sets");
+    };
+    let spec = TrainerSpec::parse(include_str!("../../docs/examples/checkins.toml")).expect("it ships");
+    let files = ["checkins_dev.csv", "poi.csv"].map(|file| data.join(file));
+    let data = folder.join("checkins");
+    import::run(Format::Csv, &files, &spec, &data, 0, &|_, _| {}).expect("HEARTH_DATA has foursquare-nyc");
+    let (summary, took) = replay_of(&data, &spec.features);
+    print_replay("replay of check-ins", &summary, took, &spec.features);
+}
+
+fn print_replay(what: &str, summary: &Summary, took: f64, spec: &FeatureSpec) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let rate = summary.rows as f64 / took;
+    println!(
+        "{what}, {cores} cores: {} rows x {} features in {took:.2} s, {rate:.0} rows a second, {:.0} a core; \
+        {:.0} interactions a second",
+        summary.rows,
+        spec.unfitted.features.len(),
+        rate / cores as f64,
+        summary.interactions as f64 / took
+    );
+}
+
 fn spec() -> FeatureSpec {
     TrainerSpec::parse(include_str!("../../trainer/specs/podcasts.toml")).expect("it ships").features
 }
 
 /// A replay in a process that has compiled the engine, and how long it took.
-fn replay_of(data: &Path) -> (Summary, f64) {
+fn replay_of(data: &Path, spec: &FeatureSpec) -> (Summary, f64) {
     let log = data.join("log");
     let data = Data::open(data).expect("it was just written");
     let replay = |data: &Data| {
-        replay(data, &spec(), &Subject::of_spec(&spec()), Shard::WHOLE, &log, &|_, _| {})
-            .expect("the world fits the spec")
+        replay(data, spec, &Subject::of_spec(spec), Shard::WHOLE, &log, &|_, _| {}).expect("the world fits the spec")
     };
     let mut first = data.clone();
-    let requests = |event: &Event| matches!(event, Event::Request(r) if r.surface == spec().surface());
+    let requests = |event: &Event| matches!(event, Event::Request(r) if r.surface == spec.surface());
     first.events.truncate(first.events.iter().position(requests).map_or(0, |at| at + 1));
     replay(&first);
     timed(|| replay(&data))
@@ -161,6 +180,16 @@ fn read(path: &Path) {
     let file = File::open(path).expect("it was just written");
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("it is Parquet").build().expect("plain columns");
     reader.for_each(|batch| drop(std::hint::black_box(batch.expect("it is whole"))));
+}
+
+/// What work gives, and the most memory that the process had meanwhile, where the system says so.
+fn peak<T>(work: impl FnOnce() -> T) -> (T, String) {
+    // Linux: 5 resets the peak.
+    let reset = std::fs::write("/proc/self/clear_refs", "5");
+    let done = work();
+    let status = reset.and_then(|()| std::fs::read_to_string("/proc/self/status")).unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+    (done, peak.map_or_else(String::new, |kb: u64| format!(", at most {} MB of memory", kb / 1_000)))
 }
 
 fn size(path: &Path) -> u64 {

@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, StringArray, UInt32Array};
+use datafusion::dataframe::DataFrameWriteOptions;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{DataFrame, SessionContext, col};
 use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
 use shared_features::spec::{FeatureSpec, Label, Touch};
+use tempfile::TempDir;
 
 use super::collected::CollectedError;
 use super::feature_log::FeatureLogError;
@@ -35,6 +37,9 @@ pub use reading::{Dataset, is_dataset};
 pub const FORMAT: u32 = 1;
 /// The description's file.
 pub const DESCRIPTION: &str = "dataset.json";
+
+/// Views that many others read, which a query would compute again each time.
+const KEPT: [&str; 2] = ["asked", "impression"];
 
 /// What a DATASET folder holds and how it came to be: the contents of `dataset.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,7 +201,8 @@ async fn run(input: &Input, spec: &FeatureSpec, resources: &Resources, out: &Pat
     let session = query::session(resources)?;
     functions::register(&session);
     let read = input::register(&session, input, spec).await?;
-    create_views(&session, spec).await?;
+    let kept = resources.scratch().map_err(|source| BuildError::Io { path: out.to_owned(), source })?;
+    create_views(&session, spec, kept.as_ref().map(TempDir::path)).await?;
     let doing = QueryError::doing("cannot join the log with its events");
     let labels = session.table("label").await.map_err(doing)?;
     let labels = sorted(labels, &["ts", "request"])?.execute_stream().await.map_err(doing)?;
@@ -222,14 +228,32 @@ async fn run(input: &Input, spec: &FeatureSpec, resources: &Resources, out: &Pat
     writer.finish(report, input.tables.as_deref())
 }
 
-async fn create_views(session: &SessionContext, spec: &FeatureSpec) -> Result<(), BuildError> {
+/// Creates the views; those that many others read are computed once and kept in a folder, where there is one.
+async fn create_views(session: &SessionContext, spec: &FeatureSpec, folder: Option<&Path>) -> Result<(), BuildError> {
     let doing = QueryError::doing("cannot read the log's columns");
     session.register_table("grades", Arc::new(grades(spec))).map_err(doing)?;
     for statement in filled(include_str!("build/views.sql"), spec).split(";\n") {
         if !statement.trim().is_empty() {
             session.sql(statement).await.map_err(doing)?;
         }
+        let created = statement.split("CREATE VIEW ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        if let (Some(name), Some(folder)) = (created.filter(|name| KEPT.contains(name)), folder) {
+            keep(session, name, folder).await?;
+        }
     }
+    Ok(())
+}
+
+/// Computes a view and puts a table of its rows in its place.
+async fn keep(session: &SessionContext, name: &str, folder: &Path) -> Result<(), BuildError> {
+    let doing = QueryError::doing("cannot keep what is known of requests");
+    let path = folder.join(name);
+    let rows = session.table(name).await.map_err(doing)?;
+    let one_file = DataFrameWriteOptions::new().with_single_file_output(true);
+    rows.write_parquet(&path.to_string_lossy(), one_file, None).await.map_err(doing)?;
+    let kept = query::parquet(session, &[path], None).await?;
+    session.deregister_table(name).map_err(doing)?;
+    session.register_table(name, kept.into_view()).map_err(doing)?;
     Ok(())
 }
 

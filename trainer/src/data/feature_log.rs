@@ -17,7 +17,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::ChunkReader;
 use shared_features::column::{Column, Kind};
 use shared_features::encoder::{Encoder, EncoderError, Values};
@@ -299,7 +299,13 @@ pub(super) fn schema(encoder: &Encoder) -> SchemaRef {
 /// How files that carry an encoder are written.
 pub(super) fn properties(encoder: &Encoder) -> WriterProperties {
     let encoder = KeyValue::new(ENCODER_KEY.to_owned(), hex(&encoder.to_bytes()));
-    WriterProperties::builder().set_compression(Compression::SNAPPY).set_key_value_metadata(Some(vec![encoder])).build()
+    WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        // Least and greatest values cost a comparison a cell, and only those of the time help anybody who looks for rows.
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_statistics_enabled("ts".into(), EnabledStatistics::Chunk)
+        .set_key_value_metadata(Some(vec![encoder]))
+        .build()
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -82,6 +82,21 @@ impl QueryError {
     }
 }
 
+impl Resources {
+    /// A folder for what is computed once, removed when dropped; none where others than this process would read it.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn scratch(&self) -> std::io::Result<Option<tempfile::TempDir>> {
+        match (&self.engine, &self.spill) {
+            (Engine::Here, Some(folder)) => tempfile::tempdir_in(folder).map(Some),
+            (Engine::Here, None) => tempfile::tempdir().map(Some),
+            #[cfg(feature = "cluster")]
+            (Engine::Ballista(_), _) => Ok(None),
+        }
+    }
+}
+
 /// A session within its resources.
 ///
 /// # Errors

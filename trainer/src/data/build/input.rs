@@ -113,7 +113,7 @@ pub(super) async fn register(
         let [rows, newest] = two_numbers(session, &counted).await?;
         (group.rows, group.newest) = (rows.unwrap_or(0) as u64, newest.unwrap_or(i64::MIN));
     }
-    let keys = groups.iter().map(|g| format!("SELECT request, \"user\", surface, ts, item FROM {}", g.table));
+    let keys = groups.iter().map(|g| format!("SELECT request, \"user\", surface, ts, \"row\", item FROM {}", g.table));
     view(session, "rows", &keys.collect::<Vec<_>>().join(" UNION ALL ")).await?;
     let newest = groups.iter().filter(|g| g.rows > 0).max_by_key(|g| g.newest).ok_or_else(empty)?;
     let columns = columns(&newest.encoder);

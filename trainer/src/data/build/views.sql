@@ -6,7 +6,7 @@
 CREATE VIEW asked AS
 SELECT request, min("user") AS "user", min(surface) AS surface, min(ts) AS ts
 FROM (
-    SELECT request, "user", surface, ts FROM rows
+    SELECT request, "user", surface, ts FROM rows WHERE "row" = 0
     UNION ALL
     SELECT id AS request, "user", surface, ts FROM events WHERE event = 'request'
 )
