@@ -155,7 +155,8 @@ pub fn copy(location: &str, folder: &Path, files: &[String]) -> Result<Vec<PathB
 /// # Errors
 /// A store that cannot be read.
 pub fn rows_below(path: &Path) -> Result<Option<Vec<PathBuf>>, CollectedError> {
-    let is_rows = |store: &Path| path.strip_prefix(store).is_ok_and(|p| p.as_os_str().is_empty() || p.starts_with(ROWS));
+    let is_rows =
+        |store: &Path| path.strip_prefix(store).is_ok_and(|p| p.as_os_str().is_empty() || p.starts_with(ROWS));
     let Some(store) = path.ancestors().find(|store| Warehouse::is_store(store) && is_rows(store)) else {
         return Ok(None);
     };

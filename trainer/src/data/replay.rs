@@ -5,11 +5,12 @@
 //! What edges logged is answered with the snapshots that it was answered with, and no snapshot is made.
 //! With an unfitted encoder it writes values; with a bundle, vectors, scores and digests too.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use edge_runtime::host::{Guest, Host, HostError, Limits};
+use foldhash::{HashMap, HashMapExt};
 use rayon::prelude::*;
 use shared_features::digest::Digest;
 use shared_features::encoder::{Encoder, EncoderError};

@@ -4,8 +4,7 @@
 //! counts are whole numbers, and decayed sums are scaled against fixed times, never against earlier snapshots.
 //! An interaction belongs to a request only where that request is earlier in the data.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt};
 use shared_features::column::{Column, ColumnError, Kind};
 use shared_features::event::{Attributes, Event, FieldValue, RequestEvent};
 use shared_features::numeric;

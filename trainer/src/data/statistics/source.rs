@@ -82,7 +82,8 @@ impl Source {
         for path in paths {
             let before = files.len();
             if let Some(url) = collected::url(path) {
-                let folder = tempfile::tempdir().map_err(|source| StatisticsError::Io { path: path.clone(), source })?;
+                let folder =
+                    tempfile::tempdir().map_err(|source| StatisticsError::Io { path: path.clone(), source })?;
                 files.extend(collected::copy_rows_below(url, folder.path())?);
                 copies.push(folder);
             } else if let Some(rows) = collected::rows_below(path)? {

@@ -1,7 +1,6 @@
 //! One statistic, folded forward over its hits: the state at a time depends on that time only.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt};
 use shared_features::numeric::{self, MISSING};
 use shared_features::spec::{Counted, Statistic};
 
