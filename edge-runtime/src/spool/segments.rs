@@ -28,8 +28,12 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<Segment>, SpoolError> {
         let number = path
             .file_name()
             .and_then(|name| name.to_str()?.strip_prefix("spool-")?.strip_suffix(".hearth")?.parse().ok());
-        if let Some(number) = number {
-            found.push(Segment { number, bytes: entry.metadata().map_err(io)?.len(), path });
+        let Some(number) = number else { continue };
+        match entry.metadata() {
+            Ok(file) => found.push(Segment { number, bytes: file.len(), path }),
+            // It was dropped or uploaded, and deleted, since the folder was read.
+            Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(io(source)),
         }
     }
     found.sort_by_key(|s| s.number);
