@@ -160,9 +160,7 @@ impl ServerError {
                 AcceptError::Batch(BatchError::TooLarge { .. }) => {
                     (StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", "Batch too large")
                 }
-                AcceptError::Batch(BatchError::Malformed { .. }) => {
-                    (StatusCode::BAD_REQUEST, "malformed_batch", "Malformed batch")
-                }
+                AcceptError::Batch(_) => (StatusCode::BAD_REQUEST, "malformed_batch", "Malformed batch"),
                 AcceptError::Reused { .. } => (StatusCode::CONFLICT, "batch_reused", "Batch name reused"),
                 AcceptError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_failed", "The store fails"),
                 AcceptError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The collector is stopping"),
