@@ -86,7 +86,7 @@ fn the_same_piece_is_the_same_bytes_under_the_same_name() {
     let at = |offset| Position { segment: 3, offset };
     let piece = Piece { from: at(8), to: at(120), segment: vec![7; 120] };
     assert_eq!(name(&piece), "00000003-0000000008-0000000120");
-    assert_eq!(compress(&piece.segment).unwrap(), compress(&piece.segment).unwrap());
+    assert_eq!(batch::encode(&piece.segment).unwrap(), batch::encode(&piece.segment).unwrap());
 }
 
 /// What a collector's answer is taken for.
