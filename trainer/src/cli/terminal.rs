@@ -54,9 +54,12 @@ macro_rules! say {
 
 pub(super) use say;
 
+/// What services log unless `RUST_LOG` says otherwise; Ballista's scheduler calls it an error that it cannot draw a plan.
+const FILTER: &str = "warn,trainer=info,ballista_scheduler::display=off";
+
 /// Writes what a service logs to standard error: warnings, and what it is about; `RUST_LOG` says otherwise.
 pub(super) fn logs() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,trainer=info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(in_colour()).init();
 }
 

@@ -7,13 +7,19 @@
 //!
 //! Joins and sorts are queries ([`super::query`]) whose memory is bounded; rows and labels then meet in one pass.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, StringArray, UInt32Array};
+use arrow_array::{RecordBatch, RecordBatchReader, StringArray, UInt32Array};
 use datafusion::dataframe::DataFrameWriteOptions;
 use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, SessionContext, col};
+use futures::TryStreamExt;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::{Deserialize, Serialize};
 use shared_features::digest::Digest;
 use shared_features::encoder::Encoder;
@@ -202,10 +208,19 @@ async fn run(input: &Input, spec: &FeatureSpec, resources: &Resources, out: &Pat
     functions::register(&session);
     let read = input::register(&session, input, spec).await?;
     let kept = resources.scratch().map_err(|source| BuildError::Io { path: out.to_owned(), source })?;
-    create_views(&session, spec, kept.as_ref().map(TempDir::path)).await?;
+    let kept = kept.as_ref().map(TempDir::path);
+    create_views(&session, spec, kept).await?;
     let doing = QueryError::doing("cannot join the log with its events");
-    let labels = session.table("label").await.map_err(doing)?;
-    let labels = sorted(labels, &["ts", "request"])?.execute_stream().await.map_err(doing)?;
+    let labels = sorted(session.table("label").await.map_err(doing)?, &["ts", "request"])?;
+    let labels = match kept {
+        // Joined before the rows are sorted, as each needs most of the memory.
+        Some(folder) => {
+            let path = folder.join("label");
+            write(labels, &path).await?;
+            in_order(&path)?
+        }
+        None => labels.execute_stream().await.map_err(doing)?,
+    };
     let rows = session.table("surface_rows").await.map_err(doing)?;
     let rows = sorted(rows, &["ts", "request", "row", "arrived"])?.execute_stream().await.map_err(doing)?;
     let mut writer = days::Writer::create(out, &read.encoder)?;
@@ -248,9 +263,7 @@ async fn create_views(session: &SessionContext, spec: &FeatureSpec, folder: Opti
 async fn keep(session: &SessionContext, name: &str, folder: &Path) -> Result<(), BuildError> {
     let doing = QueryError::doing("cannot keep what is known of requests");
     let path = folder.join(name);
-    let rows = session.table(name).await.map_err(doing)?;
-    let one_file = DataFrameWriteOptions::new().with_single_file_output(true);
-    rows.write_parquet(&path.to_string_lossy(), one_file, None).await.map_err(doing)?;
+    write(session.table(name).await.map_err(doing)?, &path).await?;
     let kept = query::parquet(session, &[path], None).await?;
     session.deregister_table(name).map_err(doing)?;
     session.register_table(name, kept.into_view()).map_err(doing)?;
@@ -272,6 +285,24 @@ fn filled(sql: &str, spec: &FeatureSpec) -> String {
         .replace("{touch}", touch)
         .replace("{assumed}", assumed)
         .replace("{surface}", &quoted(spec.surface()))
+}
+
+/// Writes rows as one Parquet file.
+async fn write(rows: DataFrame, path: &Path) -> Result<(), BuildError> {
+    let one_file = DataFrameWriteOptions::new().with_single_file_output(true);
+    let written = rows.write_parquet(&path.to_string_lossy(), one_file, None).await;
+    written.map_err(QueryError::doing("cannot join the log with its events"))?;
+    Ok(())
+}
+
+/// The rows of a Parquet file in their order, which a query does not promise.
+fn in_order(path: &Path) -> Result<SendableRecordBatchStream, BuildError> {
+    let parquet = |source| BuildError::Parquet { path: path.to_owned(), source };
+    let file = File::open(path).map_err(|source| BuildError::Io { path: path.to_owned(), source })?;
+    let rows = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|file| file.build()).map_err(parquet)?;
+    let schema = rows.schema();
+    let rows = futures::stream::iter(rows).map_err(DataFusionError::from);
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
 }
 
 fn grades(spec: &FeatureSpec) -> MemTable {

@@ -7,7 +7,7 @@ use crate::data::collected::{self, CollectedError};
 use crate::data::edge_log::{self, EdgeLogError};
 use crate::data::feature_log::{FeatureLogError, Writer};
 use crate::data::schema::{Feature, FloatDomain, Presence, Schema, SchemaError};
-use crate::data::statistics::{self, FeatureStatistics, Settings, Statistics, StatisticsError};
+use crate::data::statistics::{self, FeatureStatistics, Settings, Statistics, StatisticsError, Type};
 
 /// The environment of a schema that logs for training are held against.
 const TRAINING: &str = "TRAINING";
@@ -105,7 +105,7 @@ fn make_schema(log: &Path, schema: &Path) -> String {
 fn of_every_log(statistics: &Statistics) -> Schema {
     let feature = |of: &FeatureStatistics| Feature {
         presence: Some(Presence { min_count: Some(1), min_fraction: None }),
-        float_domain: Some(FloatDomain { disallow_inf: true, ..FloatDomain::default() }),
+        float_domain: (of.of == Type::Float).then(|| FloatDomain { disallow_inf: true, ..FloatDomain::default() }),
         ..Feature::new(of.of)
     };
     let features = statistics.whole().into_iter().flat_map(|whole| &whole.features);
