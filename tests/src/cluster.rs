@@ -34,7 +34,7 @@ impl Cluster {
     pub fn start(folder: &Path, workers: usize) -> Cluster {
         let mut scheduler = Command::new(crate::binary::path("trainer"))
             .args(["scheduler", "--listen", "127.0.0.1:0", "--lost-after", LOST_AFTER])
-            .env("RUST_LOG", "error")
+            .env("RUST_LOG", "error,ballista_scheduler::display=off")
             .stdout(Stdio::piped())
             .spawn()
             .expect("the scheduler starts");
