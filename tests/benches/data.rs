@@ -117,7 +117,7 @@ fn replay_and_build(folder: &Path) {
     let log = data.join("log");
     let rows = log.join("rows.parquet");
     let read = seconds(|| read(&rows));
-    let input = Input::folders(&[log], spec().surface()).expect("it was just written");
+    let input = Input::folders(&[log], spec().surface(), None).expect("it was just written");
     let built = seconds(|| {
         build::build(&input, &spec(), &Resources::default(), &folder.join("dataset")).expect("the log is whole");
     });

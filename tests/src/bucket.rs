@@ -2,15 +2,17 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A bucket on a server of its own, which is killed when dropped.
 pub struct Bucket {
     process: Child,
     endpoint: String,
-    _log: BufReader<ChildStderr>,
 }
 
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Its name.
 const NAME: &str = "hearth";
 
@@ -39,7 +41,9 @@ impl Bucket {
                 break at.trim().to_owned();
             }
         };
-        let bucket = Bucket { process, endpoint, _log: log };
+        // It stops where nobody reads what it says.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let bucket = Bucket { process, endpoint };
         bucket.put("", Vec::new()).await;
         Some(bucket)
     }
@@ -73,6 +77,23 @@ impl Bucket {
                 true => Box::pin(self.copy(&path, &to)).await,
                 false => self.put(&to, std::fs::read(&path).expect("the file can be read")).await,
             }
+        }
+    }
+
+    /// Waits until nothing is in a place.
+    ///
+    /// # Panics
+    /// Something stays there.
+    pub async fn wait_for_none_in(&self, place: &str) {
+        let url = format!("{}/{NAME}?list-type=2&prefix={place}/", self.endpoint);
+        let started = Instant::now();
+        loop {
+            let answer = reqwest::get(&url).await.expect("moto answers");
+            assert!(answer.status().is_success(), "moto answers {} for the list of {place}", answer.status());
+            if !answer.text().await.expect("moto sends text").contains("<Key>") {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "something stays in {place}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! The trainer's commands as people run them: the whole loop, `--json`, and what they say to bad input.
 
+use std::path::Path;
+
 use hearth_tests::binary::{trainer, trainer_fails, trainer_ok};
 use hearth_tests::world::{TARGET, simulate, spec};
 use serde_json::Value;
@@ -79,6 +81,20 @@ fn the_whole_loop_by_hand() {
     let once = [&["run", "--once", "--data", "data", "--spec", &spec, "--json"], &TARGET[..]].concat();
     let once = json(&trainer_ok(folder, &once));
     assert_eq!((&once["bundle"], &once["sequence"]), (&published["bundle"], &Value::from(3)), "same data, same bundle");
+
+    // What is not as it should be is kept, for the commands that are given, and nothing is published.
+    std::fs::copy(&spec, folder.join("strict.toml")).unwrap();
+    trainer_ok(folder, &["data", "stats", "log", "--out", "s.json"]);
+    trainer_ok(folder, &["data", "schema", "infer", "s.json", "--out", "strict.schema.toml"]);
+    trainer_ok(folder, &["data", "schema", "set", "strict.schema.toml", "dataset.min_examples=1000000000"]);
+    let once = [&["run", "--once", "--data", "data", "--spec", "strict.toml"], &TARGET[..]].concat();
+    let refused = trainer(folder, &once);
+    let (said, error) = (String::from_utf8(refused.stdout).unwrap(), String::from_utf8(refused.stderr).unwrap());
+    assert!(error.contains("nothing was trained"), "{error}");
+    let kept = said.lines().find_map(|line| line.strip_prefix("The log is kept, to look at, in "));
+    let kept = Path::new(kept.unwrap_or_else(|| panic!("{said}")));
+    assert!(kept.join("log/rows.parquet").is_file(), "{said}");
+    std::fs::remove_dir_all(kept).unwrap();
 }
 
 #[test]

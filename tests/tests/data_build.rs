@@ -93,7 +93,7 @@ fn labels_are_those_made_in_memory() {
             (spec.label.touch, spec.label.assume_shown) = (touch, assume_shown);
             let out = folder.path().join("dataset");
             let report = build::build(
-                &Input::folders(std::slice::from_ref(&from), spec.surface()).unwrap(),
+                &Input::folders(std::slice::from_ref(&from), spec.surface(), None).unwrap(),
                 &spec,
                 &small(),
                 &out,
@@ -163,7 +163,7 @@ fn shards_together_are_the_whole() {
     let spec = TrainerSpec::parse(SURFACES[0]).unwrap().features;
     let built = |name: &str, logs: &[std::path::PathBuf]| {
         let out = folder.path().join(name);
-        let input = Input::folders(logs, spec.surface()).unwrap();
+        let input = Input::folders(logs, spec.surface(), None).unwrap();
         let report = build::build(&input, &spec, &small(), &out).unwrap();
         (report, Dataset::read(&out).unwrap())
     };
@@ -196,7 +196,7 @@ fn rows_that_were_logged_twice_are_written_once_and_counted() {
     let from = folder.path().join("log");
     let log = log(&from, &spec, &data);
     let rows: u64 = log.records.iter().map(|r| r.rows.items.len() as u64).sum();
-    let mut input = Input::folders(&[from], spec.surface()).unwrap();
+    let mut input = Input::folders(&[from], spec.surface(), None).unwrap();
     let again = folder.path().join("again.parquet");
     std::fs::copy(&input.rows[0], &again).unwrap();
     let out = folder.path().join("dataset");
@@ -239,22 +239,37 @@ fn a_log_ten_times_larger_than_the_memory_limit_builds() {
     let small = log(&folder.path().join("small"), &spec, &data);
     // The same requests again and again under other names, as many as it takes.
     let large = folder.path().join("large");
-    data.copy_to(&large, Shard::WHOLE).unwrap();
+    let named = |name: &str, copy: u64| if copy > 0 { format!("{name} {copy}") } else { name.to_owned() };
     let mut writer = feature_log::Writer::create(&large, &small.encoder).unwrap();
-    let (mut bytes, mut rows, mut copy) = (0, 0, 0);
+    let (mut bytes, mut rows, mut copies) = (0, 0, 0);
     while bytes < 10 * LIMIT {
         for record in &small.records {
-            let mut record = record.clone();
-            if copy > 0 {
-                record.request = format!("{} {copy}", record.request);
-            }
+            let request = named(&record.request, copies);
+            let record = Record { request, ..record.clone() };
             bytes += shared_features::codec::encode(&record).len() as u64;
             rows += record.rows.items.len() as u64;
             writer.push(record).unwrap();
         }
-        copy += 1;
+        copies += 1;
     }
     writer.finish().unwrap();
+    let mut events = Writer::create(&large).unwrap();
+    for event in &data.events {
+        for copy in 0..copies {
+            let mut event = event.clone();
+            match &mut event {
+                Event::Request(e) => e.id = named(&e.id, copy),
+                Event::Impression(e) => (e.id, e.request) = (named(&e.id, copy), named(&e.request, copy)),
+                Event::Interaction(e) => {
+                    e.id = named(&e.id, copy);
+                    e.request = e.request.as_deref().map(|request| named(request, copy));
+                }
+                Event::Item(_) | Event::User(_) => continue,
+            }
+            events.push(event).unwrap();
+        }
+    }
+    let events = events.finish(serde_json::Value::Null).unwrap();
     std::fs::write(folder.path().join("podcasts.toml"), SURFACES[0]).unwrap();
     let mut command = std::process::Command::new(binary::path("trainer"));
     command.current_dir(folder.path()).args(["data", "build", "--log", "large", "--spec", "podcasts.toml"]);
@@ -268,7 +283,8 @@ fn a_log_ten_times_larger_than_the_memory_limit_builds() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: build::Report = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report.rows.written, rows);
+    assert_eq!((report.rows.written, report.events.interactions), (rows, events.counts.interactions));
+    assert_eq!(report.rows.positive % copies, 0, "each copy has the labels of the others");
     if let Some(peak) = peak.join().unwrap() {
         println!("{bytes} bytes of rows within {LIMIT}: the process held at most {peak}");
         assert!(peak < bytes, "the process held {peak} bytes for a log of {bytes}");

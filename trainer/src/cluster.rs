@@ -3,8 +3,8 @@
 //! A query is planned by whoever asks, as for this machine, and its plan is handed to the scheduler ([`session`]).
 //! The scheduler ([`scheduler`]) cuts it where rows change hands and gives the pieces to workers ([`worker`]), which come
 //! for them; what a worker computes stays in its folder until others, or who asked, fetch it.
-//! Nothing here is authenticated or encrypted: who reaches a port can have the workers read any file they can.
-//! So everything listens on loopback unless told otherwise.
+//! Nothing here is authenticated or encrypted: who reaches the scheduler can have workers read and write any file that
+//! they can, as with a shell. So everything listens on loopback unless told otherwise.
 
 mod plan;
 pub mod scheduler;
@@ -64,7 +64,9 @@ pub enum ClusterError {
     },
     /// What was computed cannot be fetched.
     #[error(
-        "a worker of the cluster at {scheduler} is gone, and with it what it computed: {reason}; run the command again"
+        "a worker of the cluster at {scheduler} is gone, and with it what it computed: {reason}; run the command again, \
+         and where this stays so, see that this machine reaches the address that each worker has for others (`trainer \
+         worker --listen`, or --advertise)"
     )]
     Lost {
         /// Where its scheduler is.
@@ -80,6 +82,18 @@ pub enum ClusterError {
         /// Why.
         source: std::io::Error,
     },
+    /// A worker that those who fetch rows cannot reach.
+    #[error(
+        "who fetches rows from another machine cannot reach {listen}, and the scheduler at {scheduler} is on another; pass \
+         --listen ADDRESS:PORT with this machine's address in their network, or --advertise HOST where something there \
+         passes connections on"
+    )]
+    OutOfReach {
+        /// Where it would listen.
+        listen: std::net::SocketAddr,
+        /// Where its scheduler is.
+        scheduler: Address,
+    },
     /// A folder for what is computed.
     #[error("cannot make a folder for what is computed: {source}; pass another --spill")]
     Folder {
@@ -93,7 +107,7 @@ pub enum ClusterError {
 
 /// What to do about a cluster's words.
 fn hint(reason: &str) -> &'static str {
-    let words = ["No such file or directory", "Permission denied", "not found"];
+    let words = ["No such file or directory", "Permission denied"];
     match words.iter().any(|words| reason.contains(words)) {
         true => {
             "; every worker reads the data at the path that it has here: mount the folder there, too, and pass that path"

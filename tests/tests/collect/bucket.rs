@@ -23,8 +23,11 @@ async fn a_bucket_is_a_store_like_a_folder() {
     let collector = start();
     let (status, taken) = collector.post(TOKEN, "edge", "1", batch(halves.0)).await;
     assert_eq!((status, taken), (200, json!({ "batch": "1", "duplicate": true })));
+    bucket.wait_for_none_in("a/store/batches").await;
     let (status, taken) = collector.post(TOKEN, "edge", "2", batch(halves.1)).await;
     assert_eq!((status, taken), (200, json!({ "batch": "2", "duplicate": false })));
+    // It becomes Parquet after it was acknowledged.
+    bucket.wait_for_none_in("a/store/batches").await;
     collect(folder, "1", halves.0).await;
     collect(folder, "2", halves.1).await;
 

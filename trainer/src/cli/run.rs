@@ -8,7 +8,7 @@ use clap::Args;
 use super::evaluate::print_evaluation;
 use super::publish::TargetArgs;
 use super::terminal::say;
-use super::train::with_anomalies;
+use super::train::{anomalies, with_anomalies};
 use super::{Run, terminal};
 use crate::release::whole;
 
@@ -56,6 +56,9 @@ impl Run for RunAll {
         );
         replaying.finish_and_clear();
         training.finish_and_clear();
+        if self.work.is_none() && anomalies(&whole).is_some() {
+            say!("The log is kept, to look at, in {}\n", temporary.keep().display());
+        }
         let (report, published) = with_anomalies(whole)?;
         if self.json {
             terminal::print_json(&published)?;

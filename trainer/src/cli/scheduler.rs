@@ -17,8 +17,8 @@ use crate::cluster::{ClusterError, STACK_BYTES, scheduler};
   trainer worker --scheduler 127.0.0.1:50050 &
   trainer data stats /shared/log --engine ballista://127.0.0.1:50050
 
-Who reaches the port can have workers read any file that they can: nothing is authenticated or encrypted.
-On other addresses than loopback, keep it in a network of its own.
+Nothing is authenticated or encrypted: who reaches the port can have workers read and write any file that they can.
+Treat it as a shell; on other addresses than loopback, keep it in a network of its own.
 GET /healthz and /readyz on the same port say whether it lives and how many workers it has.
 docs/scale.md says more.")]
 pub(super) struct Scheduler {

@@ -10,6 +10,7 @@ use super::evaluate::print_evaluation;
 use super::terminal::say;
 use super::{Run, terminal};
 use crate::data::statistics;
+use crate::data::validation;
 use crate::data::validation::training::{CheckError, Checks};
 use crate::experiment::train::{self, Report, Settings};
 
@@ -66,10 +67,18 @@ impl Run for Train {
 
 /// What was trained; where the log is not as it should be, everything that is wrong is printed, not only the first.
 pub(super) fn with_anomalies<T>(trained: Result<T>) -> Result<T> {
-    if let Some(CheckError::NotValid { report, .. }) = trained.as_ref().err().and_then(anyhow::Error::downcast_ref) {
+    if let Some(report) = anomalies(&trained) {
         validate::print(report);
     }
     trained
+}
+
+/// What is wrong with the log, where that is why nothing was trained.
+pub(super) fn anomalies<T>(trained: &Result<T>) -> Option<&validation::Report> {
+    match trained.as_ref().err()?.downcast_ref()? {
+        CheckError::NotValid { report, .. } => Some(report),
+        _ => None,
+    }
 }
 
 /// A report as people read it, and what to do with its run.

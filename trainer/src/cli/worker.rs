@@ -56,7 +56,7 @@ impl Run for Worker {
             memory_bytes: self.memory,
             spill: self.spill,
         };
-        let listener = worker::listen(self.listen)?;
+        let listener = worker.listen(self.listen)?;
         say!("serving on {}", listener.local_addr()?);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;

@@ -19,8 +19,9 @@ use super::ClusterError;
 use super::session::check;
 use crate::data::engine::Address;
 
-/// How often a query is executed, where the workers that computed its rows die before any is fetched.
-const TRIES: usize = 4;
+/// How often a query is executed, where the workers that computed its rows are gone before any is fetched: once more, as
+/// those that are left are asked then.
+const TRIES: usize = 2;
 
 /// Executes a plan on a cluster.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(super) struct OnCluster {
 }
 
 impl OnCluster {
-    /// Rows of all partitions come in one, in their order.
+    /// Rows of all partitions come in one: those of a partition in their order, partitions in any.
     pub(super) fn new(plan: Arc<dyn ExecutionPlan>, scheduler: Address) -> OnCluster {
         let properties = Arc::new(PlanProperties::new(
             EquivalenceProperties::new(plan.schema()),

@@ -1,10 +1,11 @@
 //! `trainer worker`: comes for pieces of plans, computes them, and keeps the rows for those who fetch them.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use ballista_core::RuntimeProducer;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::error::BallistaError;
 use ballista_core::registry::BallistaFunctionRegistry;
@@ -12,10 +13,12 @@ use ballista_core::utils::create_grpc_server;
 use ballista_executor::ArrowFlightServerProvider;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use ballista_executor::flight_service::BallistaFlightService;
+use datafusion::execution::disk_manager::DiskManagerMode;
 use tonic::transport::server::TcpIncoming;
 
 use super::{ClusterError, MESSAGE_BYTES, functions};
 use crate::data::engine::Address;
+use crate::data::query;
 
 /// Seconds that a worker waits for its scheduler to be there.
 const PATIENCE: u16 = 60;
@@ -35,13 +38,18 @@ pub struct Worker {
     pub spill: Option<PathBuf>,
 }
 
-/// Listens for those who fetch rows.
-///
-/// # Errors
-/// A port that is taken or not ours.
-pub fn listen(listen: SocketAddr) -> Result<TcpListener, ClusterError> {
-    let listener = TcpListener::bind(listen).and_then(|l| l.set_nonblocking(true).map(|()| l));
-    listener.map_err(|source| ClusterError::Listen { listen, source })
+impl Worker {
+    /// Listens for those who fetch rows.
+    ///
+    /// # Errors
+    /// A port that is taken or not ours, or that others cannot reach.
+    pub fn listen(&self, listen: SocketAddr) -> Result<TcpListener, ClusterError> {
+        if listen.ip().is_loopback() && self.advertise.is_none() && !self.scheduler.is_loopback() {
+            return Err(ClusterError::OutOfReach { listen, scheduler: self.scheduler.clone() });
+        }
+        let listener = TcpListener::bind(listen).and_then(|l| l.set_nonblocking(true).map(|()| l));
+        listener.map_err(|source| ClusterError::Listen { listen, source })
+    }
 }
 
 /// Works until the process is asked to stop; then it finishes what it is at.
@@ -70,10 +78,17 @@ pub async fn run(worker: Worker, listener: TcpListener) -> Result<(), ClusterErr
         grpc_max_encoding_message_size: MESSAGE_BYTES,
         override_function_registry: Some(Arc::new(registry())),
         override_arrow_flight_service: Some(serve(listener)),
+        override_runtime_producer: Some(runtime(folder.path())),
         ..ExecutorProcessConfig::default()
     };
     let ended = start_executor_process(Arc::new(config)).await;
     ended.map_err(|e| ClusterError::Ballista(Box::new(e)))
+}
+
+/// What pieces of work run in, each with its share of the memory: they spill to the folder, as far as its disk reaches.
+fn runtime(folder: &Path) -> RuntimeProducer {
+    let folder = folder.to_owned();
+    Arc::new(move |_| query::spilling(DiskManagerMode::Directories(vec![folder.clone()])).build_arc())
 }
 
 /// Ballista's functions and Hearth's.

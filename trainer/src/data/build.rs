@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchReader, StringArray, UInt32Array};
+use datafusion::config::TableParquetOptions;
 use datafusion::dataframe::DataFrameWriteOptions;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
@@ -46,6 +47,9 @@ pub const DESCRIPTION: &str = "dataset.json";
 
 /// Views that many others read, which a query would compute again each time.
 const KEPT: [&str; 2] = ["asked", "impression"];
+
+/// Rows of a row group of what is kept.
+const KEPT_ROW_GROUP: usize = 1 << 16;
 
 /// What a DATASET folder holds and how it came to be: the contents of `dataset.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -287,10 +291,12 @@ fn filled(sql: &str, spec: &FeatureSpec) -> String {
         .replace("{surface}", &quoted(spec.surface()))
 }
 
-/// Writes rows as one Parquet file.
+/// Writes rows as one Parquet file, in row groups that take little memory.
 async fn write(rows: DataFrame, path: &Path) -> Result<(), BuildError> {
     let one_file = DataFrameWriteOptions::new().with_single_file_output(true);
-    let written = rows.write_parquet(&path.to_string_lossy(), one_file, None).await;
+    let mut options = TableParquetOptions::default();
+    options.global.max_row_group_size = KEPT_ROW_GROUP;
+    let written = rows.write_parquet(&query::address(path), one_file, Some(options)).await;
     written.map_err(QueryError::doing("cannot join the log with its events"))?;
     Ok(())
 }

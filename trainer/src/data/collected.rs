@@ -166,17 +166,27 @@ pub fn rows_below(path: &Path) -> Result<Option<Vec<PathBuf>>, CollectedError> {
     Ok(Some(rows.into_iter().map(|path| store.join(path)).collect()))
 }
 
-/// [`rows_below`] of a store with a URL, copied into a folder.
+/// [`rows_below`] of a store with a URL, copied into a folder; none where there is no store.
 ///
 /// # Errors
 /// A store that cannot be read, or a folder that cannot be written.
 pub fn copy_rows_below(url: &str, folder: &Path) -> Result<Vec<PathBuf>, CollectedError> {
+    for (store, below) in places(url) {
+        if block_on(async { Ok(Warehouse::open(store).await?.sequence() > 0) })? {
+            return copy(store, folder, &rows_of(store, Path::new(below))?);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The stores that a URL may be in, and where: `rows` may be the name of a store's own folder, too, but not of its host
+/// or bucket.
+fn places(url: &str) -> impl Iterator<Item = (&str, &str)> {
     let url = url.trim_end_matches('/');
-    let is_rows = |below: &str| below.split('/').next() == Some(ROWS);
-    let (store, below) = (url.rmatch_indices('/').map(|(at, _)| (&url[..at], &url[at + 1..])))
-        .find(|(_, below)| is_rows(below))
-        .unwrap_or((url, ""));
-    copy(store, folder, &rows_of(store, Path::new(below))?)
+    let host = url.find("://").map_or(0, |at| at + "://".len());
+    let slashes = url.match_indices('/').map(|(at, _)| at).filter(move |&at| at > host);
+    let inside = slashes.map(|at| (&url[..at], &url[at + 1..]));
+    inside.filter(|(_, below)| below.split('/').next() == Some(ROWS)).chain([(url, "")])
 }
 
 /// The place of rows in a store.
@@ -203,5 +213,25 @@ pub(crate) fn event_key(event: &Event) -> Option<(&'static str, &str)> {
         Event::Interaction(e) => Some(("interaction", &e.id)),
         Event::Request(e) => Some(("request", &e.id)),
         Event::Item(_) | Event::User(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_begins_before_its_rows() {
+        let places = |url| places(url).collect::<Vec<_>>();
+        assert_eq!(places("s3://rows"), [("s3://rows", "")]);
+        assert_eq!(places("s3://rows/rows/"), [("s3://rows", "rows"), ("s3://rows/rows", "")]);
+        let url = "s3://bucket/rows/store/rows/podcasts/2026-01-05";
+        let expected = [
+            ("s3://bucket", "rows/store/rows/podcasts/2026-01-05"),
+            ("s3://bucket/rows/store", "rows/podcasts/2026-01-05"),
+            (url, ""),
+        ];
+        assert_eq!(places(url), expected);
+        assert_eq!(places("s3://bucket/rowspace/a"), [("s3://bucket/rowspace/a", "")]);
     }
 }

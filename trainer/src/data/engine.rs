@@ -1,7 +1,7 @@
 //! Where data is read: by this process, or by the workers of a cluster.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 /// Where queries and statistics are computed; results are the same.
@@ -130,6 +130,12 @@ impl Address {
             true => format!("[{}]", self.host),
             false => self.host.clone(),
         }
+    }
+
+    /// Whether it is on this machine, and nobody else can mean it; a name that is not known is elsewhere.
+    pub fn is_loopback(&self) -> bool {
+        let known = (self.host.as_str(), self.port).to_socket_addrs();
+        known.is_ok_and(|mut addresses| addresses.any(|address| address.ip().is_loopback()))
     }
 }
 

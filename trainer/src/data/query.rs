@@ -15,6 +15,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionConfig, SessionContext};
+use reqwest::Url;
 
 use super::engine::Engine;
 #[cfg(feature = "cluster")]
@@ -114,11 +115,8 @@ pub fn session(resources: &Resources) -> Result<SessionContext, QueryError> {
         None => DiskManagerMode::OsTmpDirectory,
     };
     let named = NonZeroUsize::MIN.saturating_add(4);
-    let runtime = RuntimeEnvBuilder::new()
+    let runtime = spilling(spill)
         .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(memory), named)))
-        .with_disk_manager_builder(
-            DiskManagerBuilder::default().with_mode(spill).with_max_temp_directory_size(u64::MAX),
-        )
         .build_arc()
         .map_err(QueryError::doing("cannot start a query"))?;
     let parts = match &resources.engine {
@@ -143,6 +141,12 @@ pub fn session(resources: &Resources) -> Result<SessionContext, QueryError> {
     }
 }
 
+/// What queries run in that spill as far as the disk reaches.
+pub(crate) fn spilling(to: DiskManagerMode) -> RuntimeEnvBuilder {
+    let disk = DiskManagerBuilder::default().with_mode(to).with_max_temp_directory_size(u64::MAX);
+    RuntimeEnvBuilder::new().with_disk_manager_builder(disk)
+}
+
 /// Rows of a batch: fewer where memory is scarce, as a merge holds a batch of every run.
 fn batch_rows(memory: usize, threads: usize) -> usize {
     (memory / threads / 65_536).clamp(256, 8_192)
@@ -157,7 +161,7 @@ pub async fn parquet(
     files: &[PathBuf],
     schema: Option<&SchemaRef>,
 ) -> Result<DataFrame, QueryError> {
-    let paths: Vec<String> = files.iter().map(|file| absolute(file)).collect();
+    let paths: Vec<String> = files.iter().map(|file| address(file)).collect();
     let mut options = ParquetReadOptions::default().file_extension("");
     if let Some(schema) = schema {
         options = options.schema(schema);
@@ -165,9 +169,10 @@ pub async fn parquet(
     session.read_parquet(paths, options).await.map_err(QueryError::doing("cannot read Parquet"))
 }
 
-/// DataFusion takes paths for addresses, in which only a whole path keeps its odd characters.
-fn absolute(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+/// A file as DataFusion means it: in a path it would take `[`, `*` and `?` for patterns.
+pub(super) fn address(path: &Path) -> String {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    Url::from_file_path(&whole).map_or_else(|()| whole.to_string_lossy().into_owned(), String::from)
 }
 
 /// A text in SQL.
@@ -198,6 +203,21 @@ mod tests {
     use parquet::arrow::ArrowWriter;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_path_is_no_pattern() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("odd [a] *?%20 \u{e9}");
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("rows.parquet");
+        let batch = RecordBatch::try_from_iter([("x", Arc::new(Float32Array::from(vec![2.5])) as ArrayRef)]).unwrap();
+        let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let session = session(&Resources::default()).unwrap();
+        let read = parquet(&session, &[path], None).await.unwrap();
+        assert_eq!(read.count().await.unwrap(), 1);
+    }
 
     #[tokio::test]
     async fn a_column_of_one_number_and_missing_ones_is_read_as_it_is() {

@@ -46,7 +46,7 @@ pub(super) struct Bounds {
     /// Memory that sorts and joins may use here; what is beyond goes to disk
     #[arg(long, default_value = "2GiB", value_parser = size::bytes)]
     memory: usize,
-    /// Where it goes; the system's folder for temporary files where absent
+    /// Where it goes, with copies of stores behind URLs; the system's folder for temporary files where absent
     #[arg(long)]
     spill: Option<PathBuf>,
 }
@@ -61,7 +61,7 @@ impl Run for Build {
     fn run(self) -> Result<()> {
         let spec = TrainerSpec::read(&self.spec)?;
         let resources = Resources { engine: self.place.engine(&self.logs)?, ..self.bounds.resources() };
-        let input = Input::folders(&self.logs, spec.features.surface())?;
+        let input = Input::folders(&self.logs, spec.features.surface(), resources.spill.as_deref())?;
         let bar = terminal::spinner("joining the log with its events");
         let report = build::build(&input, &spec.features, &resources, &self.out)?;
         bar.finish_and_clear();

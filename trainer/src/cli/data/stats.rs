@@ -22,7 +22,7 @@ use crate::data::statistics::{self, Content, FeatureStatistics, Settings, SliceS
 
 DATA is CSV, Parquet, a folder of either, or a LOG folder, whose features are its `value.` columns;
 of a collector's store it is all rows, or those of a surface or a day, as of its last commit;
-of a store with a URL they are copied to the folder for temporary files first.
+of a store with a URL they are copied to the folder for temporary files (TMPDIR) first.
 CSV is read as TFDV reads it: an empty cell is missing, floats have 32 bits.
 Counts are exact; `~` marks a distinct count that is estimated, with a standard error of 0.81 %.
 Quantiles of more than 8,192 different numbers are from a sketch, which states by how much a rank may be wrong.")]

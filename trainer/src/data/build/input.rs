@@ -35,15 +35,16 @@ pub struct Input {
 }
 
 impl Input {
-    /// The files of LOG folders and collected stores, the oldest first.
+    /// The files of LOG folders and collected stores, the oldest first; those of stores behind URLs are copied to where
+    /// queries spill.
     ///
     /// # Errors
-    /// A snapshot or a store that cannot be read.
-    pub fn folders(folders: &[PathBuf], surface: &str) -> Result<Input, BuildError> {
+    /// A snapshot or a store that cannot be read, or a copy that cannot be written.
+    pub fn folders(folders: &[PathBuf], surface: &str, spill: Option<&Path>) -> Result<Input, BuildError> {
         let mut input = Input::default();
         for folder in folders {
             if let Some(location) = collected::store_at(folder) {
-                input.add_store(folder, &location, surface)?;
+                input.add_store(folder, &location, surface, spill)?;
                 continue;
             }
             input.rows.push(folder.join(ROWS));
@@ -60,9 +61,13 @@ impl Input {
 
 impl Input {
     /// The files of a collected store, as of its last commit: rows of every surface, as touches may be of any.
-    ///
-    /// A store behind a URL is copied into a temporary folder.
-    fn add_store(&mut self, folder: &Path, location: &str, surface: &str) -> Result<(), BuildError> {
+    fn add_store(
+        &mut self,
+        folder: &Path,
+        location: &str,
+        surface: &str,
+        spill: Option<&Path>,
+    ) -> Result<(), BuildError> {
         let tables = collected::newest_tables_of(location, surface)?;
         self.tables = tables.or(self.tables.take());
         let (mut rows, mut events) = (Vec::new(), Vec::new());
@@ -79,7 +84,8 @@ impl Input {
             return Ok(());
         }
         for (files, into) in [(rows, &mut self.rows), (events, &mut self.events)] {
-            let copy = tempfile::tempdir().map_err(|source| BuildError::Io { path: std::env::temp_dir(), source })?;
+            let at = spill.map_or_else(std::env::temp_dir, Path::to_owned);
+            let copy = tempfile::tempdir_in(&at).map_err(|source| BuildError::Io { path: at, source })?;
             into.extend(collected::copy(location, copy.path(), &files)?);
             self.copies.push(Arc::new(copy));
         }

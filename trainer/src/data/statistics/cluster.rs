@@ -3,6 +3,7 @@
 //! A table has a row for each task, on as many partitions as there are tasks for workers to share; a function of SQL
 //! reads what a row names and gives what it gathered as bytes, in pieces that a message can carry.
 //! They are merged here in the order of the rows, so that the result has the same bits as without a cluster.
+//! Tasks are asked for in rounds, so that what waits to be merged does not grow with the rows.
 //! What a worker answered stays with it until it is fetched: where one dies before that, what is missing is asked again.
 
 use std::collections::BTreeMap;
@@ -17,7 +18,8 @@ use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 use futures::StreamExt;
-use shared_features::codec;
+use serde_bytes::{ByteBuf, Bytes};
+use shared_features::codec::{self, CodecError};
 
 use super::StatisticsError;
 use super::gathering::{Block, Gathering};
@@ -33,10 +35,10 @@ const FUNCTION: &str = "hearth_statistics";
 const SAME_VERSION: &str = "run the same version of trainer on every machine";
 /// Bytes of a piece.
 const PIECE: usize = 1 << 20;
+/// Tasks of a round for each of the parts that a cluster works on.
+const TASKS_A_PART: usize = 16;
 /// Partitions of tasks at most, each of which is work to hand out.
 const PARTITIONS: usize = 1024;
-/// How often tasks are asked for, where workers die that have answers.
-const TRIES: usize = 4;
 
 /// `hearth_statistics(request) -> list<piece>`: what a worker gathers for a task, as bytes.
 pub fn function() -> ScalarUDF {
@@ -53,7 +55,7 @@ pub fn function() -> ScalarUDF {
             let requests = requests.ok_or_else(|| DataFusionError::Execution(format!("{FUNCTION}() takes bytes")))?;
             let mut lists = ListBuilder::new(LargeBinaryBuilder::new());
             for request in requests.iter().flatten() {
-                answer(request)?.chunks(PIECE).for_each(|piece| lists.values().append_value(piece));
+                in_pieces(&answer(request)?).for_each(|piece| lists.values().append_value(piece));
                 lists.append(true);
             }
             Ok(ColumnarValue::Array(Arc::new(lists.finish()) as ArrayRef))
@@ -61,19 +63,37 @@ pub fn function() -> ScalarUDF {
     )
 }
 
-/// What a task asks a worker for.
+/// Who asks: workers of another version may read, or gather, otherwise.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What a task asks a worker for: the version of who asks, and the question in its words.
 fn request(scan: &Scan, task: Task) -> std::io::Result<Vec<u8>> {
-    Ok(codec::encode(&(scan.source.elsewhere(task.part)?, &scan.blocks[task.block])))
+    let question = codec::encode(&(scan.source.elsewhere(task.part)?, &scan.blocks[task.block]));
+    Ok(codec::encode(&(VERSION, question)))
 }
 
 /// What a worker answers.
 fn answer(request: &[u8]) -> Result<Vec<u8>, DataFusionError> {
-    let (part, block): (Elsewhere, Block) = codec::decode(request, "a request for statistics")
-        .map_err(|e| DataFusionError::Execution(format!("{e}; {SAME_VERSION}")))?;
+    let (version, question): (String, Vec<u8>) =
+        codec::decode(request, "a request for statistics").map_err(not_understood)?;
+    if version != VERSION {
+        let reason = format!("trainer {version} asks a worker of trainer {VERSION}; {SAME_VERSION}");
+        return Err(DataFusionError::Execution(reason));
+    }
+    let (part, block): (Elsewhere, Block) =
+        codec::decode(&question, "a request for statistics").map_err(not_understood)?;
     let mut gathering = block.empty();
     part.read(&block.columns(), &mut |batch| block.add(&mut gathering, batch))
         .map_err(|e| DataFusionError::Execution(e.to_string()))?;
     Ok(codec::encode(&gathering))
+}
+
+/// An answer in pieces: each says which it is, and of how many.
+fn in_pieces(answer: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let all = answer.len().div_ceil(PIECE) as u32;
+    (0..)
+        .zip(answer.chunks(PIECE))
+        .map(move |(number, piece): (u32, _)| codec::encode(&(number, all, Bytes::new(piece))))
 }
 
 /// Gathers all of a scan on a cluster.
@@ -87,30 +107,34 @@ pub(super) fn run(
     runtime.map_err(DataFusionError::IoError).map_err(doing)?.block_on(gather(scan, cluster, progress))
 }
 
-/// Asks for what is missing until nothing is, or until workers die time after time.
+/// Asks for all tasks, a round at a time; where workers die that have answers, for what is missing as long as that
+/// brings some.
 async fn gather(
     scan: &mut Scan,
     cluster: &Cluster,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<(), StatisticsError> {
     let mut answers = Answers::new(scan.tasks(), progress);
-    for tries_left in (0..TRIES).rev() {
-        let missing = answers.missing();
+    let mut in_vain = false;
+    loop {
+        let missing = answers.missing(TASKS_A_PART * cluster.parts);
         if missing.is_empty() {
-            break;
+            return Ok(());
         }
-        match ask(scan, cluster, &missing, &mut answers).await {
+        let asked = ask(scan, cluster, &missing, &mut answers).await;
+        let nothing_came = answers.missing(missing.len()) == missing;
+        match asked {
             Err(StatisticsError::Query(QueryError::Cluster(error)))
-                if tries_left > 0 && matches!(*error, ClusterError::Lost { .. }) =>
+                if matches!(*error, ClusterError::Lost { .. }) && !(nothing_came && in_vain) =>
             {
                 tracing::warn!("{error}; what is missing is asked for again");
             }
+            Ok(()) if nothing_came => {
+                return Err(doing(DataFusionError::Execution("the cluster left tasks out".into())).into());
+            }
             asked => asked?,
         }
-    }
-    match answers.missing().is_empty() {
-        true => Ok(()),
-        false => Err(doing(DataFusionError::Execution("the cluster left tasks out".into())).into()),
+        in_vain = nothing_came;
     }
 }
 
@@ -124,21 +148,25 @@ async fn ask(
     let table = table(scan, &answers.tasks, tasks).map_err(doing)?;
     let session = query::session(&Resources { engine: Engine::Ballista(cluster.clone()), ..Resources::default() })?;
     session.register_table("tasks", Arc::new(table)).map_err(doing)?;
-    let pieces = session.sql(&format!("SELECT task, unnest({FUNCTION}(request)) AS piece FROM tasks")).await;
-    let mut pieces = pieces.map_err(doing)?.execute_stream().await.map_err(doing)?;
-    let mut current: Option<(u32, Vec<u8>)> = None;
-    while let Some(batch) = pieces.next().await {
+    let rows = session.sql(&format!("SELECT task, unnest({FUNCTION}(request)) AS piece FROM tasks")).await;
+    let mut rows = rows.map_err(doing)?.execute_stream().await.map_err(doing)?;
+    let mut begun: BTreeMap<u32, BTreeMap<u32, Vec<u8>>> = BTreeMap::new();
+    while let Some(batch) = rows.next().await {
         let batch = batch.map_err(doing)?;
         let columns = (batch.column(0).as_primitive_opt::<UInt32Type>(), batch.column(1).as_binary_opt::<i64>());
         let (Some(of), Some(pieces)) = columns else { return Err(doing(other_types()).into()) };
-        for (task, piece) in of.values().iter().zip(pieces).filter_map(|(task, piece)| Some((*task, piece?))) {
-            match &mut current {
-                Some((of, bytes)) if *of == task => bytes.extend_from_slice(piece),
-                _ => answers.add(scan, current.replace((task, piece.to_vec())))?,
+        for (&task, piece) in of.values().iter().zip(pieces).filter_map(|(task, piece)| Some((task, piece?))) {
+            let piece = codec::decode(piece, "a piece of a worker's statistics");
+            let (number, all, piece): (u32, u32, ByteBuf) = piece.map_err(|e| doing(not_understood(e)))?;
+            let pieces = begun.entry(task).or_default();
+            pieces.insert(number, piece.into_vec());
+            if pieces.len() == all as usize {
+                let whole = begun.remove(&task).into_iter().flat_map(BTreeMap::into_values).flatten();
+                answers.add(scan, task, whole.collect())?;
             }
         }
     }
-    answers.add(scan, current)
+    Ok(())
 }
 
 fn doing(error: DataFusionError) -> QueryError {
@@ -173,23 +201,31 @@ impl<'a> Answers<'a> {
         Answers { tasks, next: 0, waiting: BTreeMap::new(), progress }
     }
 
-    /// Tasks without an answer, by their places.
-    fn missing(&self) -> Vec<u32> {
-        (self.next..self.tasks.len() as u32).filter(|task| !self.waiting.contains_key(task)).collect()
+    /// The first tasks without an answer, by their places.
+    fn missing(&self, at_most: usize) -> Vec<u32> {
+        let all = self.next..self.tasks.len() as u32;
+        all.filter(|task| !self.waiting.contains_key(task)).take(at_most).collect()
     }
 
-    fn add(&mut self, scan: &mut Scan, answer: Option<(u32, Vec<u8>)>) -> Result<(), StatisticsError> {
-        self.waiting.extend(answer);
+    fn add(&mut self, scan: &mut Scan, task: u32, answer: Vec<u8>) -> Result<(), StatisticsError> {
+        self.waiting.insert(task, answer);
         while let Some(bytes) = self.waiting.remove(&self.next) {
-            let gathering: Gathering = codec::decode(&bytes, "statistics of a worker")
-                .map_err(|e| doing(DataFusionError::Execution(format!("{e}; {SAME_VERSION}"))))?;
-            let task = self.tasks.get(self.next as usize).ok_or_else(|| doing(other_types()))?;
-            scan.merge(*task, gathering)?;
+            let gathering: Gathering =
+                codec::decode(&bytes, "statistics of a worker").map_err(|e| doing(not_understood(e)))?;
+            let task = *self.tasks.get(self.next as usize).ok_or_else(|| doing(other_types()))?;
+            if !scan.fits(task, &gathering) {
+                return Err(doing(other_types()).into());
+            }
+            scan.merge(task, gathering)?;
             self.next += 1;
             (self.progress)(u64::from(self.next), self.tasks.len() as u64);
         }
         Ok(())
     }
+}
+
+fn not_understood(error: CodecError) -> DataFusionError {
+    DataFusionError::Execution(format!("{error}; {SAME_VERSION}"))
 }
 
 fn other_types() -> DataFusionError {

@@ -60,6 +60,14 @@ impl Block {
         }
     }
 
+    /// Whether something was gathered of these columns.
+    #[cfg(feature = "cluster")]
+    pub(super) fn fits(&self, gathering: &Gathering) -> bool {
+        let slices = || gathering.slices.iter().flat_map(BTreeMap::values);
+        gathering.slices.len() == self.by.len()
+            && slices().chain([&gathering.whole]).all(|features| features.len() == self.features.len())
+    }
+
     /// Adds what the next part of the rows says.
     pub(super) fn merge(&self, to: &mut Gathering, other: Gathering) -> Result<(), StatisticsError> {
         to.whole.par_iter_mut().zip(&other.whole).for_each(|(mine, theirs)| mine.merge(theirs));

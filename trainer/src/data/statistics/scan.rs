@@ -100,6 +100,12 @@ impl Scan {
         self.source.parts().into_iter().flat_map(|part| (0..blocks).map(move |block| Task { part, block })).collect()
     }
 
+    /// Whether something was gathered for a task like this.
+    #[cfg(feature = "cluster")]
+    pub(super) fn fits(&self, task: Task, result: &Gathering) -> bool {
+        self.blocks[task.block].fits(result)
+    }
+
     /// Adds what a task gathered; tasks come in the order of [`Scan::tasks`].
     pub(super) fn merge(&mut self, task: Task, result: Gathering) -> Result<(), StatisticsError> {
         self.blocks[task.block].merge(&mut self.gathered[task.block], result)

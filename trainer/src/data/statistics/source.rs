@@ -81,6 +81,8 @@ impl Source {
         let (mut files, mut copies) = (Vec::new(), Vec::new());
         for path in paths {
             let before = files.len();
+            let local = collected::url(path).and_then(|url| url.strip_prefix("file://"));
+            let path = &local.map_or_else(|| path.clone(), PathBuf::from);
             if let Some(url) = collected::url(path) {
                 let folder =
                     tempfile::tempdir().map_err(|source| StatisticsError::Io { path: path.clone(), source })?;

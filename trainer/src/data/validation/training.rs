@@ -45,9 +45,9 @@ pub enum CheckError {
     #[error("no temporary folder: {0}")]
     Temporary(std::io::Error),
     /// A day before, and no schema.
-    #[error("--previous compares by a schema; make one: {make}")]
+    #[error("--previous compares by a schema: {make}")]
     NoSchema {
-        /// The commands that make one.
+        /// How to make one.
         make: String,
     },
     /// The log is not as it should be.
@@ -74,7 +74,7 @@ pub fn check(log: &Path, spec: &Path, surface: &str, checks: &Checks) -> Result<
     let beside = schema_beside(spec);
     let path = checks.schema.clone().or_else(|| beside.is_file().then(|| beside.clone()));
     if path.is_none() && checks.previous.is_some() {
-        return Err(CheckError::NoSchema { make: make_schema(log, &beside) });
+        return Err(CheckError::NoSchema { make: make_schema(log, surface, &beside) });
     }
     let kept = path.as_deref().map(Schema::read).transpose()?;
     let statistics = statistics_of(log, surface)?;
@@ -88,17 +88,29 @@ pub fn check(log: &Path, spec: &Path, surface: &str, checks: &Checks) -> Result<
     let rule = match path {
         Some(path) => path.display().to_string(),
         None => format!(
-            "the rule for logs without a schema (each feature has a value in some row; where one may have none: {})",
-            make_schema(log, &beside)
+            "the rule for logs without a schema (each feature has a value in some row; where one may have none, {})",
+            make_schema(log, surface, &beside)
         ),
     };
     Err(CheckError::NotValid { rule, report: Box::new(report) })
 }
 
-/// The commands that make a schema of a log.
-fn make_schema(log: &Path, schema: &Path) -> String {
-    let [log, schema] = [log, schema].map(Path::display);
-    format!("trainer data stats {log} --out s.json && trainer data schema infer s.json --out {schema}")
+/// How to make a schema of a log: the commands, where it has files of rows.
+fn make_schema(log: &Path, surface: &str, schema: &Path) -> String {
+    let rows = match collected::store_at(log) {
+        Some(store) => format!("{}/rows/{surface}", store.trim_end_matches('/')),
+        None if edge_log::is_state(log) => {
+            return "collect what the edge logs (`trainer serve`) and make a schema of the store".into();
+        }
+        None => log.to_string_lossy().into_owned(),
+    };
+    let [rows, schema] = [rows.as_str(), &schema.to_string_lossy()].map(in_shell);
+    format!("make a schema: trainer data stats {rows} --out s.json && trainer data schema infer s.json --out {schema}")
+}
+
+/// A word as a shell reads it.
+fn in_shell(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
 }
 
 /// What holds where nobody has said more: a feature without a value in any row is one that edges do not get.
