@@ -4,8 +4,8 @@
 //! Requests and events are the API's JSON, answers too.
 
 use js_sys::{Error, Uint8Array};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use shared_features::codec;
 use shared_features::digest::Digest;
 use shared_features::event::{Candidate, ImpressionEvent, InteractionEvent, RequestEvent};
@@ -42,6 +42,8 @@ extern "C" {
         change: &Closure<dyn FnMut(JsValue) -> JsValue>,
         logged: JsValue,
     ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_name = randomId)]
+    fn random_id() -> String;
     #[wasm_bindgen(catch)]
     async fn append(database: &Database, logged: JsValue) -> Result<JsValue, JsValue>;
 }
@@ -51,6 +53,7 @@ extern "C" {
 #[derive(Debug)]
 pub struct HearthEdge {
     database: Database,
+    installation: String,
     serving: Serving,
     /// Of the first arm.
     engine: Digest,
@@ -150,7 +153,14 @@ impl HearthEdge {
         });
         update(&database, "sequences", &key, &change, JsValue::UNDEFINED).await?;
         let engine = engine.ok_or_else(|| JsValue::from(Error::new("the channel names no bundle")))?;
-        Ok(HearthEdge { database, serving: Serving { pointer, arms }, engine })
+        let installation = installation(&database).await?;
+        Ok(HearthEdge { database, installation, serving: Serving { pointer, arms }, engine })
+    }
+
+    /// The user where an event names none: a random id that this page's database has kept since it was made.
+    #[wasm_bindgen(getter)]
+    pub fn installation(&self) -> String {
+        self.installation.clone()
     }
 
     /// The digest of the engine's bytes: of the first bundle, where the channel splits traffic.
@@ -171,7 +181,7 @@ impl HearthEdge {
             id: "made-up".into(),
             ts: now_ms(),
             offset_min: 0,
-            user: "someone".into(),
+            user: self.installation.clone(),
             surface: self.serving.pointer.surface.clone(),
             attributes: missing(&schema.user),
             context: missing(&schema.context),
@@ -228,7 +238,7 @@ impl HearthEdge {
     /// # Errors
     /// An event that is refused.
     pub async fn interact(&self, interaction: String) -> Result<(), JsValue> {
-        let event: InteractionEvent = parse(&interaction)?;
+        let event: InteractionEvent = self.of_user(&interaction)?;
         event.check().map_err(refuse)?;
         // Read before the transaction, so that a history of another version is an error and not lost.
         history(&read(&self.database, "histories", &event.user).await?).map_err(refuse)?;
@@ -266,9 +276,27 @@ impl HearthEdge {
         Ok(Ranking { answer: json(&answer), row, fault: fault.map(|f| f.to_string()), nan_scores })
     }
 
+    /// An event of a user, of this installation where it names none.
+    fn of_user<T: DeserializeOwned>(&self, text: &str) -> Result<T, JsValue> {
+        /// What an event says of its user.
+        #[derive(Deserialize)]
+        struct Of {
+            user: Option<IgnoredAny>,
+        }
+        match serde_json::from_str(text) {
+            Ok(Of { user: None }) => {
+                let mut event: serde_json::Map<String, serde_json::Value> = parse(text)?;
+                event.insert("user".into(), self.installation.clone().into());
+                serde_json::from_value(event.into()).map_err(refuse)
+            }
+            // What it does not say, too, is said by what is read.
+            Ok(Of { user: Some(_) }) | Err(_) => parse(text),
+        }
+    }
+
     /// A request event of this edge's surface.
     fn request(&self, text: &str) -> Result<RequestEvent, JsValue> {
-        let event: RequestEvent = parse(text)?;
+        let event: RequestEvent = self.of_user(text)?;
         event.check().map_err(refuse)?;
         let expected = &self.serving.pointer.surface;
         if event.surface != *expected {
@@ -276,6 +304,17 @@ impl HearthEdge {
         }
         Ok(event)
     }
+}
+
+/// The random id that a database keeps, made where there is none.
+async fn installation(database: &Database) -> Result<String, JsValue> {
+    let change = Closure::new(|kept: JsValue| match kept.is_string() {
+        true => JsValue::UNDEFINED,
+        false => random_id().into(),
+    });
+    update(database, "installation", "id", &change, JsValue::UNDEFINED).await?;
+    let kept = read(database, "installation", "id").await?.as_string();
+    kept.ok_or_else(|| Error::new("the database does not keep what is written").into())
 }
 
 /// What a thrown value says.

@@ -139,7 +139,7 @@ try {
     document.getElementById("log").click();
     await done;
     const spool = await new Promise((resolve) => {
-      indexedDB.open("hearth-playground", 1).onsuccess = ({ target: { result } }) => {
+      indexedDB.open("hearth-playground").onsuccess = ({ target: { result } }) => {
         result.transaction("spool").objectStore("spool").getAll().onsuccess = (event) => resolve(event.target.result);
       };
     });
@@ -159,6 +159,17 @@ try {
     return [...(await globalThis.hearth.rankWith(JSON.stringify(request), JSON.stringify(interactions))).row];
   }, input);
 
+  // Events without a user are of the installation, whose id stays.
+  const unnamed = await driver.run(async ({ request, interactions }) => {
+    const [{ user: _, ...interaction }, { user: __, ...asked }] = [interactions[0], request];
+    await globalThis.hearth.interact(JSON.stringify({ ...interaction, id: "unnamed" }));
+    const { row } = await globalThis.hearth.rank(JSON.stringify(asked));
+    const { installation } = globalThis.hearth;
+    return { installation, history: JSON.parse(await globalThis.hearth.interactions(installation)), row: [...row] };
+  }, input);
+  await open();
+  const again = await driver.run(() => globalThis.hearth.installation);
+
   // A newer pointer was seen, as far as the database knows.
   const reopen = () => driver.run(async (surface) => {
     const { HearthEdge } = await import("/playground/edge/hearth.js");
@@ -169,11 +180,11 @@ try {
   }, input.request.surface);
   const sound = await reopen();
   // The test alters the registry's files when this line comes, and answers when it has.
-  console.log(JSON.stringify({ engine, before, fewer, nonsense, refused, odd, logged, ranked, given, sound }));
+  console.log(JSON.stringify({ engine, before, fewer, nonsense, refused, odd, logged, ranked, given, unnamed, again, sound }));
   for await (const _ of createInterface({ input: process.stdin })) break;
   const tampered = await reopen();
   const older = await driver.run((surface) => new Promise((resolve, reject) => {
-    const request = indexedDB.open("hearth-playground", 1);
+    const request = indexedDB.open("hearth-playground");
     request.onerror = () => reject(request.error);
     request.onsuccess = () => {
       const transaction = request.result.transaction("sequences", "readwrite");

@@ -108,6 +108,13 @@ async fn the_page_equals_the_server(browser: &str, program: &str) {
     assert_eq!((&page["logged"]["error"], &page["logged"]["entries"]), (&json!(""), &json!(1)));
     assert_eq!(bytes(of_page(&page["logged"]["row"])), bytes(of_server("odd")));
 
+    // A page's users have no names unless the app gives them some.
+    let installation = page["unnamed"]["installation"].as_str().unwrap();
+    assert!(installation.len() == 32 && installation.bytes().all(|byte| byte.is_ascii_hexdigit()), "{installation}");
+    assert_eq!((&page["again"], &page["unnamed"]["history"][0]["id"]), (&json!(installation), &json!("unnamed")));
+    let unnamed = of_page(&page["unnamed"]["row"]);
+    assert_eq!((unnamed.user.as_str(), unnamed.rows.history_entries), (installation, 1));
+
     tamper(&folder.join("registry/blobs/sha256"));
     driver.stdin.take().unwrap().write_all(b"altered\n").unwrap();
     let page = next();

@@ -15,7 +15,7 @@ use trainer::data::query::Resources;
 use trainer::data::replay::{Subject, replay};
 use trainer::data::shard::Shard;
 use trainer::data::simulate::{self, World};
-use trainer::data::store::{Data, Writer};
+use trainer::data::store::{Data, EVENTS, Writer};
 use trainer::spec::TrainerSpec;
 
 const SURFACES: [&str; 3] = [
@@ -253,7 +253,8 @@ fn a_log_ten_times_larger_than_the_memory_limit_builds() {
         copies += 1;
     }
     writer.finish().unwrap();
-    let mut events = Writer::create(&large).unwrap();
+    let beside = folder.path().join("events");
+    let mut events = Writer::create(&beside).unwrap();
     for event in &data.events {
         for copy in 0..copies {
             let mut event = event.clone();
@@ -270,6 +271,7 @@ fn a_log_ten_times_larger_than_the_memory_limit_builds() {
         }
     }
     let events = events.finish(serde_json::Value::Null).unwrap();
+    std::fs::rename(beside.join(EVENTS), large.join(EVENTS)).unwrap();
     std::fs::write(folder.path().join("podcasts.toml"), SURFACES[0]).unwrap();
     let mut command = std::process::Command::new(binary::path("trainer"));
     command.current_dir(folder.path()).args(["data", "build", "--log", "large", "--spec", "podcasts.toml"]);

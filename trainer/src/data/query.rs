@@ -37,6 +37,9 @@ pub struct Resources {
 /// The least memory that a query is given: below it sorts cannot merge what they spilled.
 pub const LEAST_MEMORY: usize = 16 << 20;
 
+/// The least parts that a query is worked on in: in a single one DataFusion holds a side of every join in memory.
+const LEAST_PARTS: usize = 2;
+
 /// The memory that another part of a query asks for.
 const PART_MEMORY: usize = 64 << 20;
 
@@ -109,7 +112,7 @@ pub fn session(resources: &Resources) -> Result<SessionContext, QueryError> {
     }
     let threads = resources.threads.or_else(|| std::thread::available_parallelism().ok().map(NonZeroUsize::get));
     // A query has a dozen sorts, each of them once a part; where memory is scarce it has fewer parts.
-    let threads = threads.unwrap_or(1).min(memory / PART_MEMORY).max(1);
+    let threads = threads.unwrap_or(1).min(memory / PART_MEMORY).max(LEAST_PARTS);
     let spill = match &resources.spill {
         Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
         None => DiskManagerMode::OsTmpDirectory,
