@@ -237,15 +237,15 @@ fn a_log_ten_times_larger_than_the_memory_limit_builds() {
     let data = Data::open(&folder.path().join("data")).unwrap();
     let spec = TrainerSpec::parse(SURFACES[0]).unwrap().features;
     let small = log(&folder.path().join("small"), &spec, &data);
-    // The same requests again and again under other names, as many as it takes.
+    // The same users and requests again and again under other names, as many as it takes.
     let large = folder.path().join("large");
     let named = |name: &str, copy: u64| if copy > 0 { format!("{name} {copy}") } else { name.to_owned() };
     let mut writer = feature_log::Writer::create(&large, &small.encoder).unwrap();
     let (mut bytes, mut rows, mut copies) = (0, 0, 0);
     while bytes < 10 * LIMIT {
         for record in &small.records {
-            let request = named(&record.request, copies);
-            let record = Record { request, ..record.clone() };
+            let (request, user) = (named(&record.request, copies), named(&record.user, copies));
+            let record = Record { request, user, ..record.clone() };
             bytes += shared_features::codec::encode(&record).len() as u64;
             rows += record.rows.items.len() as u64;
             writer.push(record).unwrap();
@@ -259,10 +259,10 @@ fn a_log_ten_times_larger_than_the_memory_limit_builds() {
         for copy in 0..copies {
             let mut event = event.clone();
             match &mut event {
-                Event::Request(e) => e.id = named(&e.id, copy),
+                Event::Request(e) => (e.id, e.user) = (named(&e.id, copy), named(&e.user, copy)),
                 Event::Impression(e) => (e.id, e.request) = (named(&e.id, copy), named(&e.request, copy)),
                 Event::Interaction(e) => {
-                    e.id = named(&e.id, copy);
+                    (e.id, e.user) = (named(&e.id, copy), named(&e.user, copy));
                     e.request = e.request.as_deref().map(|request| named(request, copy));
                 }
                 Event::Item(_) | Event::User(_) => continue,

@@ -16,6 +16,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use super::plan::OnCluster;
 use super::{ClusterError, MESSAGE_BYTES, functions};
 use crate::data::engine::{Address, Cluster};
+use crate::data::query::joins;
 
 /// How long a scheduler may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,6 +28,7 @@ pub(crate) fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>, cluster: 
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_physical_optimizer_rules(joins::rules())
         .with_query_planner(Arc::new(Planner { scheduler: cluster.scheduler.clone() }))
         .build();
     let session = SessionContext::new_with_state(state);

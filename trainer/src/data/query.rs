@@ -11,6 +11,7 @@ use arrow_array::types::{Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, SchemaRef};
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -20,6 +21,8 @@ use reqwest::Url;
 use super::engine::Engine;
 #[cfg(feature = "cluster")]
 use crate::cluster::ClusterError;
+
+pub(crate) mod joins;
 
 /// What a query may use.
 #[derive(Clone, Debug)]
@@ -36,9 +39,6 @@ pub struct Resources {
 
 /// The least memory that a query is given: below it sorts cannot merge what they spilled.
 pub const LEAST_MEMORY: usize = 16 << 20;
-
-/// The least parts that a query is worked on in: in a single one DataFusion holds a side of every join in memory.
-const LEAST_PARTS: usize = 2;
 
 /// The memory that another part of a query asks for.
 const PART_MEMORY: usize = 64 << 20;
@@ -112,7 +112,7 @@ pub fn session(resources: &Resources) -> Result<SessionContext, QueryError> {
     }
     let threads = resources.threads.or_else(|| std::thread::available_parallelism().ok().map(NonZeroUsize::get));
     // A query has a dozen sorts, each of them once a part; where memory is scarce it has fewer parts.
-    let threads = threads.unwrap_or(1).min(memory / PART_MEMORY).max(LEAST_PARTS);
+    let threads = threads.unwrap_or(1).min(memory / PART_MEMORY).max(1);
     let spill = match &resources.spill {
         Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
         None => DiskManagerMode::OsTmpDirectory,
@@ -138,7 +138,11 @@ pub fn session(resources: &Resources) -> Result<SessionContext, QueryError> {
     options.execution.sort_spill_reservation_bytes = (memory / (32 * threads)).min(10 << 20);
     options.execution.sort_in_place_threshold_bytes = (memory / (32 * threads)).min(1 << 20);
     match &resources.engine {
-        Engine::Here => Ok(SessionContext::new_with_config_rt(config, runtime)),
+        Engine::Here => {
+            let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
+            let state = state.with_default_features().with_physical_optimizer_rules(joins::rules());
+            Ok(SessionContext::new_with_state(state.build()))
+        }
         #[cfg(feature = "cluster")]
         Engine::Ballista(cluster) => Ok(crate::cluster::session(config, runtime, cluster)),
     }

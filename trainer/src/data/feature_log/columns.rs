@@ -37,7 +37,10 @@ pub(super) fn batch_of(records: &[Record], names: &[String], kinds: &[Kind]) -> 
     let text =
         |value: fn(&Record) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(repeat(records, value))) };
     let digest = |value: fn(&Record) -> Option<Digest>| -> ArrayRef {
-        Arc::new(StringArray::from_iter(repeat(records, move |r| value(r).map(|d| d.to_string()))))
+        let texts: Vec<Option<String>> = records.iter().map(|r| value(r).map(|d| d.to_string())).collect();
+        let each =
+            records.iter().zip(&texts).flat_map(|(r, text)| std::iter::repeat_n(text.as_deref(), r.rows.items.len()));
+        Arc::new(each.collect::<StringArray>())
     };
     let long =
         |value: fn(&Record) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values(repeat(records, value))) };
