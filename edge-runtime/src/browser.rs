@@ -289,7 +289,7 @@ impl HearthEdge {
                 event.insert("user".into(), self.installation.clone().into());
                 serde_json::from_value(event.into()).map_err(refuse)
             }
-            // What it does not say, too, is said by what is read.
+            // Malformed text as well: what is parsed says what is wrong with it.
             Ok(Of { user: Some(_) }) | Err(_) => parse(text),
         }
     }
@@ -306,14 +306,19 @@ impl HearthEdge {
     }
 }
 
-/// The random id that a database keeps, made where there is none.
+/// The random id that a database keeps, beside the sequences, whose keys have a slash; made where there is none.
 async fn installation(database: &Database) -> Result<String, JsValue> {
+    const KEY: &str = "installation";
+    if let Some(kept) = read(database, "sequences", KEY).await?.as_string() {
+        return Ok(kept);
+    }
     let change = Closure::new(|kept: JsValue| match kept.is_string() {
         true => JsValue::UNDEFINED,
         false => random_id().into(),
     });
-    update(database, "installation", "id", &change, JsValue::UNDEFINED).await?;
-    let kept = read(database, "installation", "id").await?.as_string();
+    // Another tab may have made one meanwhile.
+    update(database, "sequences", KEY, &change, JsValue::UNDEFINED).await?;
+    let kept = read(database, "sequences", KEY).await?.as_string();
     kept.ok_or_else(|| Error::new("the database does not keep what is written").into())
 }
 

@@ -89,11 +89,11 @@ fn the_whole_loop_by_hand() {
     trainer_ok(folder, &["data", "schema", "set", "strict.schema.toml", "dataset.min_examples=1000000000"]);
     let once = [&["run", "--once", "--data", "data", "--spec", "strict.toml"], &TARGET[..]].concat();
     let refused = trainer(folder, &once);
-    let (said, error) = (String::from_utf8(refused.stdout).unwrap(), String::from_utf8(refused.stderr).unwrap());
-    assert!(error.contains("nothing was trained"), "{error}");
-    let kept = said.lines().find_map(|line| line.strip_prefix("The log is kept, to look at, in "));
-    let kept = Path::new(kept.unwrap_or_else(|| panic!("{said}")));
-    assert!(kept.join("log/rows.parquet").is_file(), "{said}");
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(1) && error.contains("nothing was trained"), "{error}");
+    let kept = error.lines().find_map(|line| line.strip_prefix("the log is kept, to look at, in "));
+    let kept = Path::new(kept.unwrap_or_else(|| panic!("{error}")));
+    assert!(kept.join("log/rows.parquet").is_file(), "{error}");
     std::fs::remove_dir_all(kept).unwrap();
 }
 

@@ -187,7 +187,7 @@ fn what_is_wrong_with_a_cluster_is_said() {
         assert!(error.contains(data) && error.contains("every worker reads the data at the path"), "{error}");
     }
     let error = trainer_fails(folder, &["worker", "--scheduler", "192.0.2.1:50050"]);
-    assert!(error.contains("cannot reach 127.0.0.1:0") && error.contains("pass --listen ADDRESS:PORT"), "{error}");
+    assert!(error.contains("cannot reach 127.0.0.1,") && error.contains("pass --listen ADDRESS:PORT"), "{error}");
     let output = binary::trainer(folder, &["data", "stats", "rows.csv", "--engine", "ballista://127.0.0.1"]);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains("no address") && error.contains("write HOST:PORT"), "{error}");

@@ -84,9 +84,10 @@ pub enum ClusterError {
     },
     /// A worker that those who fetch rows cannot reach.
     #[error(
-        "who fetches rows from another machine cannot reach {listen}, and the scheduler at {scheduler} is on another; pass \
-         --listen ADDRESS:PORT with this machine's address in their network, or --advertise HOST where something there \
-         passes connections on"
+        "who fetches rows from another machine cannot reach {}, and the scheduler at {scheduler} is not reached by \
+         loopback; pass --listen ADDRESS:PORT with this machine's address in their network, or --advertise HOST where something there \
+         passes connections on",
+        .listen.ip()
     )]
     OutOfReach {
         /// Where it would listen.

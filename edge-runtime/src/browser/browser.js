@@ -1,5 +1,5 @@
-// What a page needs of its browser: `fetch`, chance, and IndexedDB as four stores.
-// histories: user -> bytes; sequences: channel -> number; spool: 1, 2, 3, ... -> bytes; installation: "id" -> text.
+// What a page needs of its browser: `fetch`, chance, and IndexedDB as three stores.
+// histories: user -> bytes; sequences: channel -> number, "installation" -> text; spool: 1, 2, 3, ... -> bytes.
 
 /** The bytes at a URL; `undefined` where there are none, and their number where they are more than `limit`. */
 export async function fetchBytes(url, limit) {
@@ -17,23 +17,16 @@ export function randomId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** What the stores are made with, by name. */
-const STORES = { histories: {}, sequences: {}, spool: { autoIncrement: true }, installation: {} };
-
-/** Opens the database, and makes the stores that it lacks. */
+/** Opens the database, and makes its stores where it is new. */
 export function openDatabase(name) {
   return new Promise((resolve, reject) => {
-    const request = indexedDB.open(name, 2);
+    const request = indexedDB.open(name, 1);
     request.onupgradeneeded = () => {
-      const lacking = Object.keys(STORES).filter((store) => !request.result.objectStoreNames.contains(store));
-      lacking.forEach((store) => request.result.createObjectStore(store, STORES[store]));
+      request.result.createObjectStore("histories");
+      request.result.createObjectStore("sequences");
+      request.result.createObjectStore("spool", { autoIncrement: true });
     };
-    request.onblocked = () => reject(new Error("another tab holds an older version of the database: close or reload it"));
-    request.onsuccess = () => {
-      // A later version of this page in another tab must not wait for this one.
-      request.result.onversionchange = () => request.result.close();
-      resolve(request.result);
-    };
+    request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
 }

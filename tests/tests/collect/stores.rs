@@ -88,7 +88,10 @@ async fn what_edges_logged_is_held_against_the_schema_before_it_is_trained_on() 
     let (commands, _) = commands.split_once(") says").unwrap_or_else(|| panic!("{said}"));
     let programs = binary::path("trainer").parent().unwrap().display().to_string();
     let mut shell = std::process::Command::new("sh");
-    shell.current_dir(folder).args(["-c", commands]).env("PATH", format!("{programs}:{}", env!("PATH")));
+    shell
+        .current_dir(folder)
+        .args(["-c", commands])
+        .env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap_or_default()));
     let done = shell.output().unwrap();
     assert!(done.status.success(), "{commands}: {}", String::from_utf8_lossy(&done.stderr));
     for log in ["the store", "logged"] {

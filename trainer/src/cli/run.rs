@@ -57,7 +57,7 @@ impl Run for RunAll {
         replaying.finish_and_clear();
         training.finish_and_clear();
         if self.work.is_none() && anomalies(&whole).is_some() {
-            say!("The log is kept, to look at, in {}\n", temporary.keep().display());
+            eprintln!("the log is kept, to look at, in {}", temporary.keep().display());
         }
         let (report, published) = with_anomalies(whole)?;
         if self.json {

@@ -45,8 +45,8 @@ pub const FORMAT: u32 = 1;
 /// The description's file.
 pub const DESCRIPTION: &str = "dataset.json";
 
-/// Views that are computed once: those that many others read, and those whose sorts would stand in the way of others', as
-/// a sort that is read gives no memory back.
+/// Views that are computed once: those that many others read, and those that sort, as a sort holds its memory until its
+/// last row is read, which the next sort would need.
 const KEPT: [&str; 6] = ["asked", "impression", "placed", "graded", "attributed", "done"];
 
 /// Rows of a row group of what is kept.
@@ -248,7 +248,7 @@ async fn run(input: &Input, spec: &FeatureSpec, resources: &Resources, out: &Pat
     writer.finish(report, input.tables.as_deref())
 }
 
-/// Creates the views; those that many others read are computed once and kept in a folder, where there is one.
+/// Creates the views; those that are [`KEPT`] are computed once, into a folder, where there is one.
 async fn create_views(session: &SessionContext, spec: &FeatureSpec, folder: Option<&Path>) -> Result<(), BuildError> {
     let doing = QueryError::doing("cannot read the log's columns");
     session.register_table("grades", Arc::new(grades(spec))).map_err(doing)?;
@@ -266,7 +266,7 @@ async fn create_views(session: &SessionContext, spec: &FeatureSpec, folder: Opti
 
 /// Computes a view and puts a table of its rows in its place.
 async fn keep(session: &SessionContext, name: &str, folder: &Path) -> Result<(), BuildError> {
-    let doing = QueryError::doing("cannot keep what is known of requests");
+    let doing = QueryError::doing("cannot join the log with its events");
     let path = folder.join(name);
     write(session.table(name).await.map_err(doing)?, &path).await?;
     let kept = query::parquet(session, &[path], None).await?;

@@ -171,20 +171,24 @@ pub fn rows_below(path: &Path) -> Result<Option<Vec<PathBuf>>, CollectedError> {
 /// # Errors
 /// A store that cannot be read, or a folder that cannot be written.
 pub fn copy_rows_below(url: &str, folder: &Path) -> Result<Vec<PathBuf>, CollectedError> {
+    let mut refused = None;
     for (store, below) in places(url) {
-        if block_on(async { Ok(Warehouse::open(store).await?.sequence() > 0) })? {
-            return copy(store, folder, &rows_of(store, Path::new(below))?);
+        match block_on(async { Ok(Warehouse::open(store).await?.sequence() > 0) }) {
+            Ok(true) => return copy(store, folder, &rows_of(store, Path::new(below))?),
+            Ok(false) => {}
+            // Who may read a store need not be able to read what it is in.
+            Err(error) => refused = refused.or(Some(error)),
         }
     }
-    Ok(Vec::new())
+    refused.map_or(Ok(Vec::new()), Err)
 }
 
-/// The stores that a URL may be in, and where: `rows` may be the name of a store's own folder, too, but not of its host
-/// or bucket.
+/// The stores that a URL may be in, and where, the innermost first: `rows` may be the name of a store's own folder, too,
+/// but not of its host or bucket.
 fn places(url: &str) -> impl Iterator<Item = (&str, &str)> {
     let url = url.trim_end_matches('/');
     let host = url.find("://").map_or(0, |at| at + "://".len());
-    let slashes = url.match_indices('/').map(|(at, _)| at).filter(move |&at| at > host);
+    let slashes = url.rmatch_indices('/').map(|(at, _)| at).filter(move |&at| at > host);
     let inside = slashes.map(|at| (&url[..at], &url[at + 1..]));
     inside.filter(|(_, below)| below.split('/').next() == Some(ROWS)).chain([(url, "")])
 }
@@ -227,8 +231,8 @@ mod tests {
         assert_eq!(places("s3://rows/rows/"), [("s3://rows", "rows"), ("s3://rows/rows", "")]);
         let url = "s3://bucket/rows/store/rows/podcasts/2026-01-05";
         let expected = [
-            ("s3://bucket", "rows/store/rows/podcasts/2026-01-05"),
             ("s3://bucket/rows/store", "rows/podcasts/2026-01-05"),
+            ("s3://bucket", "rows/store/rows/podcasts/2026-01-05"),
             (url, ""),
         ];
         assert_eq!(places(url), expected);

@@ -26,6 +26,8 @@ pub struct Cluster {
 
 /// The parts of a query where the URL has none.
 const PARTS: usize = 16;
+/// The most that a URL may ask for.
+const MOST_PARTS: usize = 4_096;
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +55,7 @@ pub enum EngineError {
         got: String,
     },
     /// Something after the address.
-    #[error("`{got}` is no setting of a cluster; write ?parts=N with N of at least 1, such as ?parts=64")]
+    #[error("`{got}` is no setting of a cluster; write ?parts=N with N from 1 to {MOST_PARTS}, such as ?parts=64")]
     Setting {
         /// What was given.
         got: String,
@@ -96,7 +98,8 @@ impl FromStr for Cluster {
             None => (text, None),
         };
         let setting = |settings: &str| {
-            let parts = settings.strip_prefix("parts=").and_then(|n| n.parse().ok()).filter(|&n| n > 0);
+            let parts =
+                settings.strip_prefix("parts=").and_then(|n| n.parse().ok()).filter(|n| (1..=MOST_PARTS).contains(n));
             parts.ok_or_else(|| EngineError::Setting { got: settings.into() })
         };
         let parts = settings.map_or(Ok(PARTS), setting)?;
@@ -132,7 +135,7 @@ impl Address {
         }
     }
 
-    /// Whether it is on this machine, and nobody else can mean it; a name that is not known is elsewhere.
+    /// Whether it is reached by loopback; a name that is not known is not.
     pub fn is_loopback(&self) -> bool {
         let known = (self.host.as_str(), self.port).to_socket_addrs();
         known.is_ok_and(|mut addresses| addresses.any(|address| address.ip().is_loopback()))
@@ -184,6 +187,7 @@ mod tests {
             ("ballista://::1:50050", "no address"),
             ("ballista://host:65536", "no address"),
             ("ballista://host:1?parts=0", "no setting"),
+            ("ballista://host:1?parts=1152921504606846976", "no setting"),
             ("ballista://host:1?cores=2", "no setting"),
         ];
         for (text, words) in cases {

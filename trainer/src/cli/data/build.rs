@@ -19,6 +19,8 @@ use crate::spec::TrainerSpec;
   trainer data build --log monday --log tuesday --spec spec.toml --out dataset --memory 512MiB
   trainer data build --log /shared/log --spec spec.toml --out dataset --engine ballista://127.0.0.1:50050
 
+The files of a store behind a URL are copied to where --spill says first.
+
 Then:
   trainer train --log dataset --spec docs/examples/ranklens.toml --out run")]
 pub(super) struct Build {
@@ -46,7 +48,7 @@ pub(super) struct Bounds {
     /// Memory that sorts and joins may use here; what is beyond goes to disk
     #[arg(long, default_value = "2GiB", value_parser = size::bytes)]
     memory: usize,
-    /// Where it goes, with copies of stores behind URLs; the system's folder for temporary files where absent
+    /// Where it goes; the system's folder for temporary files where absent
     #[arg(long)]
     spill: Option<PathBuf>,
 }

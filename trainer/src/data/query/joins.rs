@@ -12,7 +12,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{HashJoinExec, SortMergeJoinExec};
 
-/// DataFusion's rules, after the one for joins: theirs add the sorts.
+/// Ours first, then DataFusion's, which add the sorts that ours asks for.
 pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let ours: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(SortedJoins);
     [ours].into_iter().chain(PhysicalOptimizer::new().rules).collect()
@@ -49,5 +49,21 @@ impl PhysicalOptimizerRule for SortedJoins {
 
     fn schema_check(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::data::query::{Resources, session};
+
+    #[tokio::test]
+    async fn joins_of_one_part_sort_too() {
+        let session = session(&Resources { threads: Some(1), ..Resources::default() }).unwrap();
+        for kind in ["JOIN", "LEFT JOIN", "FULL JOIN", "LEFT SEMI JOIN", "LEFT ANTI JOIN"] {
+            let sql = format!("SELECT count(*) FROM (VALUES (1), (2)) a(x) {kind} (VALUES (2), (3)) b(y) ON a.x = b.y");
+            let plan = session.sql(&sql).await.unwrap().create_physical_plan().await.unwrap();
+            let plan = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
+            assert!(plan.contains("SortMergeJoin") && !plan.contains("HashJoin"), "{kind}: {plan}");
+        }
     }
 }

@@ -107,8 +107,8 @@ pub(super) fn run(
     runtime.map_err(DataFusionError::IoError).map_err(doing)?.block_on(gather(scan, cluster, progress))
 }
 
-/// Asks for all tasks, a round at a time; where workers die that have answers, for what is missing as long as that
-/// brings some.
+/// Asks for all tasks, a round at a time; where workers die that have answers, for what is missing, until two rounds in a
+/// row bring none.
 async fn gather(
     scan: &mut Scan,
     cluster: &Cluster,
