@@ -3,9 +3,11 @@
 //! Everything that decides an answer is the server's code; here is only what a page does differently.
 //! Requests and events are the API's JSON, answers too.
 
+use std::collections::BTreeMap;
+
 use js_sys::{Error, Uint8Array};
+use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
 use shared_features::codec;
 use shared_features::digest::Digest;
 use shared_features::event::{Candidate, ImpressionEvent, InteractionEvent, RequestEvent};
@@ -278,19 +280,12 @@ impl HearthEdge {
 
     /// An event of a user, of this installation where it names none.
     fn of_user<T: DeserializeOwned>(&self, text: &str) -> Result<T, JsValue> {
-        /// What an event says of its user.
-        #[derive(Deserialize)]
-        struct Of {
-            user: Option<IgnoredAny>,
-        }
-        match serde_json::from_str(text) {
-            Ok(Of { user: None }) => {
-                let mut event: serde_json::Map<String, serde_json::Value> = parse(text)?;
-                event.insert("user".into(), self.installation.clone().into());
-                serde_json::from_value(event.into()).map_err(refuse)
+        match serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text) {
+            Ok(fields) if !fields.is_empty() && !fields.contains_key("user") => {
+                parse(&text.replacen('{', &format!("{{\"user\":\"{}\",", self.installation), 1))
             }
             // Malformed text as well: what is parsed says what is wrong with it.
-            Ok(Of { user: Some(_) }) | Err(_) => parse(text),
+            _ => parse(text),
         }
     }
 

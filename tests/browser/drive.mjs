@@ -165,7 +165,8 @@ try {
     await globalThis.hearth.interact(JSON.stringify({ ...interaction, id: "unnamed" }));
     const { row } = await globalThis.hearth.rank(JSON.stringify(asked));
     const { installation } = globalThis.hearth;
-    return { installation, history: JSON.parse(await globalThis.hearth.interactions(installation)), row: [...row] };
+    const lost = await globalThis.hearth.rank(JSON.stringify({ ...request, user: null })).then(() => "", (error) => error.message);
+    return { installation, lost, history: JSON.parse(await globalThis.hearth.interactions(installation)), row: [...row] };
   }, input);
   await open();
   const again = await driver.run(() => globalThis.hearth.installation);

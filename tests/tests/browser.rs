@@ -112,6 +112,7 @@ async fn the_page_equals_the_server(browser: &str, program: &str) {
     let installation = page["unnamed"]["installation"].as_str().unwrap();
     assert!(installation.len() == 32 && installation.bytes().all(|byte| byte.is_ascii_hexdigit()), "{installation}");
     assert_eq!((&page["again"], &page["unnamed"]["history"][0]["id"]), (&json!(installation), &json!("unnamed")));
+    assert!(page["unnamed"]["lost"].as_str().unwrap().contains("null, expected a string"), "{page}");
     let unnamed = of_page(&page["unnamed"]["row"]);
     assert_eq!((unnamed.user.as_str(), unnamed.rows.history_entries), (installation, 1));
 

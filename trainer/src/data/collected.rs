@@ -162,8 +162,8 @@ pub fn rows_below(path: &Path) -> Result<Option<Vec<PathBuf>>, CollectedError> {
     };
     let location = if store.as_os_str().is_empty() { Path::new(".") } else { store };
     let below = path.strip_prefix(store).unwrap_or(Path::new(""));
-    let rows = rows_of(&location.to_string_lossy(), below)?;
-    Ok(Some(rows.into_iter().map(|path| store.join(path)).collect()))
+    let opened = block_on(async { Ok(Warehouse::open(&location.to_string_lossy()).await?) })?;
+    Ok(Some(rows_of(&opened, below).into_iter().map(|path| store.join(path)).collect()))
 }
 
 /// [`rows_below`] of a store with a URL, copied into a folder; none where there is no store.
@@ -172,10 +172,10 @@ pub fn rows_below(path: &Path) -> Result<Option<Vec<PathBuf>>, CollectedError> {
 /// A store that cannot be read, or a folder that cannot be written.
 pub fn copy_rows_below(url: &str, folder: &Path) -> Result<Vec<PathBuf>, CollectedError> {
     let mut refused = None;
-    for (store, below) in places(url) {
-        match block_on(async { Ok(Warehouse::open(store).await?.sequence() > 0) }) {
-            Ok(true) => return copy(store, folder, &rows_of(store, Path::new(below))?),
-            Ok(false) => {}
+    for (location, below) in places(url) {
+        match block_on(async { Ok(Warehouse::open(location).await?) }) {
+            Ok(store) if store.sequence() > 0 => return copy(location, folder, &rows_of(&store, Path::new(below))),
+            Ok(_) => {}
             // Who may read a store need not be able to read what it is in.
             Err(error) => refused = refused.or(Some(error)),
         }
@@ -197,12 +197,11 @@ fn places(url: &str) -> impl Iterator<Item = (&str, &str)> {
 const ROWS: &str = "rows";
 
 /// Files of rows below a place in a store, in the order of their names, which is that of their days.
-fn rows_of(location: &str, below: &Path) -> Result<Vec<String>, CollectedError> {
-    let files = files(location)?.into_iter();
-    let rows = files.filter(|(kind, path)| *kind == Kind::Rows && Path::new(path).starts_with(below));
-    let mut rows: Vec<String> = rows.map(|(_, path)| path).collect();
+fn rows_of(store: &Warehouse, below: &Path) -> Vec<String> {
+    let rows = store.files().filter(|file| file.kind == Kind::Rows && Path::new(&file.path).starts_with(below));
+    let mut rows: Vec<String> = rows.map(|file| file.path.clone()).collect();
     rows.sort();
-    Ok(rows)
+    rows
 }
 
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, CollectedError>>) -> Result<T, CollectedError> {
