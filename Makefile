@@ -75,7 +75,7 @@ real: setup ## the reference results on real data: make real DATA=FOLDER
 	@test -n "$(DATA)" || { echo "pass the folder of data sets: make real DATA=FOLDER" >&2; exit 1; }
 	$(CARGO) build --workspace --locked
 	HEARTH_DATA="$(abspath $(DATA))" $(CARGO) test --workspace --locked --test real_data --test xgboost_real --test data_validation -- --nocapture --test-threads=1
-	HEARTH_DATA="$(abspath $(DATA))" $(CARGO) test -p trainer --lib --locked data:: -- --nocapture
+	HEARTH_DATA="$(abspath $(DATA))" $(CARGO) test --workspace --lib --locked data:: -- --nocapture
 
 null: setup ## the leak test: 3 surfaces x 20 seeds of a world without signal
 	HEARTH_NULL_SEEDS=20 $(CARGO) test --workspace --locked --test simulator -- --nocapture null
